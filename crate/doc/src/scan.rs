@@ -1,0 +1,257 @@
+//! Checks that bytes are a complete update in encoding v1, before yrs sees them.
+//!
+//! yrs reserves memory by the counts it reads and recurses as deep as values nest; a few hostile bytes could ask for
+//! gigabytes or for the whole stack. This scanner walks the same format without allocating (but for embedded JSON),
+//! believes no count, and bounds depth and clocks. What passes here decodes there. It checks form only: whether the
+//! operations fit a document shows when they are applied.
+//!
+//! Format: <https://github.com/yjs/yjs/blob/main/INTERNALS.md> and the decoders of yrs 0.28.
+
+use std::collections::HashSet;
+
+use yrs::Any;
+
+use crate::error::Malformed;
+use crate::varint::Reader;
+
+/// How deep plain values may nest: arrays and objects within each other.
+pub const MAX_VALUE_DEPTH: usize = 100;
+
+/// The last clock of a client. yrs computes with clocks as signed 32-bit integers in places.
+pub const MAX_CLOCK: u64 = i32::MAX as u64;
+
+/// Each subdocument costs far more memory than the few bytes that describe it.
+pub const MAX_SUBDOCS_PER_UPDATE: usize = 1000;
+
+/// The smallest client section of an update: a count, a client id, a clock.
+const MIN_SECTION_BYTES: usize = 3;
+/// The smallest block: its kind and a length.
+const MIN_BLOCK_BYTES: usize = 2;
+
+const GC: u8 = 0;
+const SKIP: u8 = 10;
+const HAS_ORIGIN: u8 = 0x80;
+const HAS_RIGHT_ORIGIN: u8 = 0x40;
+const HAS_PARENT_KEY: u8 = 0x20;
+
+/// Checks that `bytes` are one update in encoding v1, whole and with nothing after it.
+pub fn check_update(bytes: &[u8]) -> Result<(), Malformed> {
+    scan_update(bytes).map(drop)
+}
+
+/// What the scanner noticed on its way.
+pub(crate) struct Noticed {
+    /// Whether a text has characters of two UTF-16 units.
+    pub(crate) wide_characters: bool,
+}
+
+pub(crate) fn scan_update(bytes: &[u8]) -> Result<Noticed, Malformed> {
+    let mut scan = Scan::new(bytes);
+    scan.sections()?;
+    scan.delete_set()?;
+    scan.reader.end()?;
+    Ok(Noticed {
+        wide_characters: scan.wide_characters,
+    })
+}
+
+/// Whether some character takes two UTF-16 units: those that take four bytes in UTF-8.
+pub(crate) fn has_wide_characters(text: &str) -> bool {
+    text.bytes().any(|byte| byte >= 0xf0)
+}
+
+/// Checks that `bytes` are one state vector in encoding v1.
+pub(crate) fn check_state_vector(bytes: &[u8]) -> Result<(), Malformed> {
+    let mut scan = Scan::new(bytes);
+    for _ in 0..scan.reader.count(2)? {
+        scan.id()?;
+    }
+    scan.reader.end()
+}
+
+struct Scan<'a> {
+    reader: Reader<'a>,
+    subdocs: usize,
+    wide_characters: bool,
+}
+
+impl<'a> Scan<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Scan {
+            reader: Reader::new(bytes),
+            subdocs: 0,
+            wide_characters: false,
+        }
+    }
+
+    fn sections(&mut self) -> Result<(), Malformed> {
+        let count = self.reader.count(MIN_SECTION_BYTES)?;
+        let mut clients = HashSet::new();
+        for _ in 0..count {
+            let blocks = self.reader.count(MIN_BLOCK_BYTES)?;
+            if !clients.insert(self.reader.client()?) {
+                return self.reader.fail("a client with two sections");
+            }
+            let mut clock = self.clock()?;
+            for _ in 0..blocks {
+                clock = self.advance(clock, Self::block)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn delete_set(&mut self) -> Result<(), Malformed> {
+        let count = self.reader.count(2)?;
+        let mut clients = HashSet::new();
+        for _ in 0..count {
+            if !clients.insert(self.reader.client()?) {
+                return self.reader.fail("a client with two sets of deletions");
+            }
+            for _ in 0..self.reader.count(2)? {
+                let clock = self.clock()?;
+                self.advance(clock, |scan| scan.reader.var())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn advance(
+        &mut self,
+        clock: u64,
+        length: impl FnOnce(&mut Self) -> Result<u64, Malformed>,
+    ) -> Result<u64, Malformed> {
+        let length = length(self)?;
+        match clock.checked_add(length) {
+            Some(end) if end <= MAX_CLOCK => Ok(end),
+            _ => self
+                .reader
+                .fail("a range that ends above the largest clock"),
+        }
+    }
+
+    /// One block; answers how many clocks it covers.
+    fn block(&mut self) -> Result<u64, Malformed> {
+        let info = self.reader.byte()?;
+        if info == GC || info == SKIP {
+            return match self.reader.var()? {
+                0 => self.reader.fail("an empty block"),
+                length => Ok(length),
+            };
+        }
+        if info & HAS_ORIGIN != 0 {
+            self.id()?;
+        }
+        if info & HAS_RIGHT_ORIGIN != 0 {
+            self.id()?;
+        }
+        if info & (HAS_ORIGIN | HAS_RIGHT_ORIGIN) == 0 {
+            match self.reader.var()? {
+                1 => self.reader.string().map(drop)?,
+                _ => self.id()?,
+            }
+            if info & HAS_PARENT_KEY != 0 {
+                self.reader.string()?;
+            }
+        }
+        self.content(info & 0x0f)
+    }
+
+    fn content(&mut self, kind: u8) -> Result<u64, Malformed> {
+        match kind {
+            1 => self.reader.var(),
+            // Yjs wrote this before version 13; yrs misreads it.
+            2 => self
+                .reader
+                .fail("content in the old JSON form, which is not supported"),
+            3 => self.reader.buffer().map(|_| 1),
+            4 => {
+                let text = self.reader.string()?;
+                self.wide_characters |= has_wide_characters(text);
+                Ok(text.encode_utf16().count() as u64)
+            }
+            5 => self.json().map(|()| 1),
+            6 => {
+                self.reader.string()?;
+                self.json().map(|()| 1)
+            }
+            7 => self.shared_type().map(|()| 1),
+            8 => {
+                let count = self.reader.count(1)?;
+                for _ in 0..count {
+                    self.value(0)?;
+                }
+                Ok(count as u64)
+            }
+            9 => self.subdocument().map(|()| 1),
+            _ => self.reader.fail("a block of unknown content"),
+        }
+    }
+
+    fn shared_type(&mut self) -> Result<(), Malformed> {
+        match self.reader.byte()? {
+            // Array, map, text, XML fragment, XML text, a type without a kind. (9 would be a subdocument as a type.)
+            0 | 1 | 2 | 4 | 6 | 15 => Ok(()),
+            3 => self.reader.string().map(drop),
+            _ => self.reader.fail("a shared type of unknown kind"),
+        }
+    }
+
+    fn subdocument(&mut self) -> Result<(), Malformed> {
+        self.subdocs += 1;
+        if self.subdocs > MAX_SUBDOCS_PER_UPDATE {
+            return self
+                .reader
+                .fail("more subdocuments than one update may bring");
+        }
+        self.reader.string()?;
+        self.value(0)
+    }
+
+    fn value(&mut self, depth: usize) -> Result<(), Malformed> {
+        if depth > MAX_VALUE_DEPTH {
+            return self.reader.fail("values nested too deep");
+        }
+        match self.reader.byte()? {
+            120 | 121 | 126 | 127 => Ok(()),
+            125 => self.reader.signed_var(),
+            124 => self.reader.take(4).map(drop),
+            122 | 123 => self.reader.take(8).map(drop),
+            119 => self.reader.string().map(drop),
+            116 => self.reader.buffer().map(drop),
+            117 => {
+                for _ in 0..self.reader.count(1)? {
+                    self.value(depth + 1)?;
+                }
+                Ok(())
+            }
+            118 => {
+                for _ in 0..self.reader.count(2)? {
+                    self.reader.string()?;
+                    self.value(depth + 1)?;
+                }
+                Ok(())
+            }
+            _ => self.reader.fail("a value of unknown type"),
+        }
+    }
+
+    fn json(&mut self) -> Result<(), Malformed> {
+        let text = self.reader.string()?;
+        match Any::from_json(text) {
+            Ok(_) => Ok(()),
+            Err(_) => self.reader.fail("JSON that does not parse"),
+        }
+    }
+
+    fn id(&mut self) -> Result<(), Malformed> {
+        self.reader.client()?;
+        self.clock().map(drop)
+    }
+
+    fn clock(&mut self) -> Result<u64, Malformed> {
+        match self.reader.var()? {
+            clock if clock <= MAX_CLOCK => Ok(clock),
+            _ => self.reader.fail("a clock above the largest clock"),
+        }
+    }
+}
