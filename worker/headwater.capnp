@@ -1,0 +1,37 @@
+# The edge worker on workerd, with its storage on this machine's disk. Paths and the address come from the command line:
+#
+#   workerd serve worker/headwater.capnp \
+#     --directory-path=storage=DIR --directory-path=www=DIR --socket-addr=http=127.0.0.1:8787
+#
+# One workerd per storage directory: nothing would keep two from writing to the same object.
+
+using Workerd = import "/workerd/workerd.capnp";
+
+const config :Workerd.Config = (
+  services = [
+    (name = "main", worker = .main),
+    # Where Durable Objects keep their SQLite files.
+    (name = "storage", disk = (writable = true)),
+    # The demo page.
+    (name = "www", disk = (writable = false)),
+  ],
+  sockets = [
+    (name = "http", address = "127.0.0.1:8787", http = (), service = "main"),
+  ],
+);
+
+const main :Workerd.Worker = (
+  modules = [
+    (name = "worker.js", esModule = embed "dist/worker.js"),
+    (name = "headwater.wasm", wasm = embed "dist/headwater.wasm"),
+  ],
+  compatibilityDate = "2026-10-20",
+  durableObjectNamespaces = [
+    (className = "HeadwaterNode", uniqueKey = "headwater-node", enableSql = true),
+  ],
+  durableObjectStorage = (localDisk = "storage"),
+  bindings = [
+    (name = "HEADWATER", durableObjectNamespace = "HeadwaterNode"),
+    (name = "ASSETS", service = "www"),
+  ],
+);

@@ -1,0 +1,79 @@
+//! What is made from the package as any user would make it: the edge worker and the demo page. Both find `headwater`
+//! through the exports of `pkg/package.json`, never in its sources.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::wasm::SHIPPED;
+use crate::{command, workspace};
+
+/// Bundles to one module of the language that every host we support speaks; the `.wasm` stays beside it.
+pub fn esbuild() -> Command {
+    let mut esbuild = command::npm_bin("esbuild");
+    esbuild.args([
+        "--bundle",
+        "--format=esm",
+        "--target=es2022",
+        "--minify",
+        "--sourcemap=linked",
+        "--external:*.wasm",
+        "--log-level=warning",
+    ]);
+    esbuild
+}
+
+pub fn worker() -> Result<bool> {
+    let outputs = ["worker/dist/worker.js", "worker/dist/headwater.wasm"];
+    let inputs = ["worker/src", "worker/package.json", "worker/tsconfig.json", "pkg/dist", "pkg/package.json"];
+    super::stamp("worker", &inputs, &outputs).renew(|| {
+        command::run(esbuild().args([
+            "worker/src/index.ts",
+            "--outfile=worker/dist/worker.js",
+            "--platform=neutral",
+            "--conditions=workerd",
+            "--external:cloudflare:*",
+        ]))?;
+        copy(&workspace::path(SHIPPED), &workspace::path("worker/dist/headwater.wasm"))
+    })
+}
+
+pub fn page() -> Result<bool> {
+    let outputs = ["www/dist/main.js", "www/dist/index.html", "www/dist/headwater.wasm"];
+    let inputs = ["www/src", "www/package.json", "www/tsconfig.json", "pkg/dist", "pkg/package.json"];
+    super::stamp("page", &inputs, &outputs).renew(|| {
+        let dist = workspace::path("www/dist");
+        if dist.exists() {
+            fs::remove_dir_all(&dist).with_context(|| format!("emptying {}", dist.display()))?;
+        }
+        command::run(esbuild().args(["www/src/main.ts", "--outdir=www/dist", "--platform=browser"]))?;
+        copy_all_but_code(&workspace::path("www/src"), &dist)?;
+        copy(&workspace::path(SHIPPED), &dist.join("headwater.wasm"))
+    })
+}
+
+/// Everything that is served as it lies: pages, styles, pictures.
+fn copy_all_but_code(from: &Path, to: &Path) -> Result<()> {
+    let entries = fs::read_dir(from).with_context(|| format!("listing {}", from.display()))?;
+    for entry in entries {
+        let path = entry?.path();
+        let target = to.join(path.file_name().expect("a listed entry has a name"));
+        if path.is_dir() {
+            copy_all_but_code(&path, &target)?;
+        } else if path.extension() != Some(OsStr::new("ts")) {
+            copy(&path, &target)?;
+        }
+    }
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    if let Some(directory) = to.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    fs::copy(from, to).with_context(|| format!("copying {} to {}", from.display(), to.display()))?;
+    Ok(())
+}

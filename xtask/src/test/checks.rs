@@ -1,0 +1,112 @@
+//! The checks that suites are made of. Each gives its figures, one line per thing counted, or an error.
+
+use std::sync::OnceLock;
+
+use anyhow::Result;
+
+use super::{Options, slice};
+use crate::{build, command, demo, purity, setup, size};
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Check {
+    Purity,
+    Crates,
+    Sizes,
+    Demo,
+    Slice,
+    Format,
+    Clippy,
+    ClippyWasm,
+    Types,
+}
+
+impl Check {
+    pub fn says(self) -> &'static str {
+        match self {
+            Check::Purity => "the core has no clock, randomness, I/O or JavaScript",
+            Check::Crates => "tests of the crates",
+            Check::Sizes => "sizes are within the budget",
+            Check::Demo => "the demo starts, serves its page and stops",
+            Check::Slice => "the built package in Chromium, Node.js and workerd",
+            Check::Format => "formatting",
+            Check::Clippy => "clippy, native",
+            Check::ClippyWasm => "clippy, wasm",
+            Check::Types => "types of the package, the worker and the page",
+        }
+    }
+
+    pub fn run(self, options: &Options) -> Result<Vec<String>> {
+        match self {
+            Check::Purity => purity::check().map(|figures| vec![figures]),
+            Check::Crates => crates(),
+            Check::Sizes => {
+                built()?;
+                size::report().map(|figures| vec![figures])
+            }
+            Check::Demo => {
+                built()?;
+                demo::check(0).map(|figures| vec![figures])
+            }
+            Check::Slice => {
+                built()?;
+                slice::run(options)
+            }
+            Check::Format => silent(command::cargo().args(["fmt", "--all", "--check"])),
+            Check::Clippy => {
+                silent(command::cargo().args(CLIPPY).args(["--workspace", "--all-targets"]).args(STRICTLY))
+            }
+            Check::ClippyWasm => {
+                built()?;
+                let wasm = ["--package=headwater-wasm", "--target=wasm32-unknown-unknown"];
+                silent(command::cargo().args(CLIPPY).args(wasm).args(STRICTLY))
+            }
+            Check::Types => types(),
+        }
+    }
+}
+
+const CLIPPY: [&str; 2] = ["clippy", "--quiet"];
+const STRICTLY: [&str; 3] = ["--", "--deny", "warnings"];
+
+fn silent(command: &mut std::process::Command) -> Result<Vec<String>> {
+    command::run(command).map(|()| Vec::new())
+}
+
+/// Once per run: what is tested is what was built at the start, and its error is every dependent check's error.
+fn built() -> Result<()> {
+    static BUILT: OnceLock<Result<(), String>> = OnceLock::new();
+    let built =
+        BUILT.get_or_init(|| setup::for_building().and_then(|()| build::build()).map_err(|error| format!("{error:#}")));
+    built.clone().map_err(anyhow::Error::msg)
+}
+
+/// Sums what the test harness says of each crate.
+fn crates() -> Result<Vec<String>> {
+    let (mut passed, mut failed, mut ignored) = (0, 0, 0);
+    let outcome = command::watch(command::cargo().args(["test", "--workspace", "--no-fail-fast"]), |line| {
+        if line.starts_with("test result:") {
+            passed += count(line, "passed");
+            failed += count(line, "failed");
+            ignored += count(line, "ignored");
+        }
+    });
+    let figures = format!("tests: {passed} passed, {failed} failed, {ignored} ignored");
+    outcome.map_err(|error| error.context(figures.clone()))?;
+    Ok(vec![figures])
+}
+
+/// The number before a word, as in `test result: ok. 3 passed; 0 failed`.
+fn count(line: &str, word: &str) -> u64 {
+    let words: Vec<&str> = line.split(|c: char| !c.is_alphanumeric()).collect();
+    let number = words.iter().position(|&each| each == word).and_then(|at| words.get(at.checked_sub(1)?));
+    number.and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+/// The worker and the page see the package's declarations as they ship, hence the build.
+fn types() -> Result<Vec<String>> {
+    built()?;
+    for project in ["pkg", "worker", "www"] {
+        command::run(command::npm_bin("tsc").args(["--noEmit", "--project", project]))?;
+    }
+    Ok(Vec::new())
+}

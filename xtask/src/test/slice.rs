@@ -1,0 +1,53 @@
+//! The JavaScript tests in `pkg-tests/slice`: given their tools, run one file after another, their figures gathered.
+//! A test states its figures in a line of standard output that has `figures: ` in it.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+
+use super::Options;
+use crate::{command, setup, workerd, workspace};
+
+const DIRECTORY: &str = "pkg-tests/slice";
+const SUFFIX: &str = ".test.mjs";
+const FIGURES: &str = "figures: ";
+
+/// A test that takes longer hangs.
+const TEST_MS_MAX: u32 = 20 * 60 * 1_000;
+const TEST_MS_MAX_FULL: u32 = 3 * 60 * 60 * 1_000;
+
+pub fn run(options: &Options) -> Result<Vec<String>> {
+    let files = files(options.only.as_deref().unwrap_or_default())?;
+    let timeout_ms = if options.full { TEST_MS_MAX_FULL } else { TEST_MS_MAX };
+    let mut tests = command::node();
+    tests
+        .args(["--enable-source-maps", "--test", "--test-concurrency=1", "--test-reporter=spec"])
+        .arg(format!("--test-timeout={timeout_ms}"))
+        .args(&files)
+        .env("HEADWATER_WORKERD", workerd::binary()?)
+        .env(setup::browser::VARIABLE, setup::browser::find_or_install()?);
+    if options.full {
+        tests.env("HEADWATER_FULL", "1");
+    }
+    let mut figures = Vec::new();
+    command::watch(&mut tests, |line| {
+        figures.extend(line.split_once(FIGURES).map(|(_, figures)| figures.trim().to_owned()));
+    })?;
+    Ok(figures)
+}
+
+fn files(part: &str) -> Result<Vec<PathBuf>> {
+    let directory = workspace::path(DIRECTORY);
+    let mut files = Vec::new();
+    for entry in fs::read_dir(&directory).with_context(|| format!("listing {}", directory.display()))? {
+        let path = entry?.path();
+        let name = path.file_name().expect("a listed entry has a name").to_string_lossy();
+        if name.ends_with(SUFFIX) && name.contains(part) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    ensure!(!files.is_empty(), "no file in {DIRECTORY} ends in {SUFFIX} and has {part:?} in its name");
+    Ok(files)
+}
