@@ -1,0 +1,54 @@
+//! Every limit of the core in one place, so that no queue, frame, retry or wait is without one.
+
+/// The longest document name, in bytes of UTF-8.
+pub const DOC_NAME_BYTES_MAX: usize = 256;
+/// The longest database name, in bytes of UTF-8.
+pub const DATABASE_NAME_BYTES_MAX: usize = 128;
+/// The longest WebSocket message that either side accepts.
+pub const FRAME_BYTES_MAX: usize = 1 << 20;
+/// The most that one write may weigh, all its parts and names together. It fits a frame and a log row with room to
+/// spare, so a write that was accepted locally is never refused for its size later.
+pub const WRITE_BYTES_MAX: usize = 896 << 10;
+/// The weight at which a gathered frame or log row is closed and the next one begun.
+pub const BATCH_BYTES_TARGET: usize = 256 << 10;
+/// The most writes in one frame or log row.
+pub const BATCH_WRITES_MAX: usize = 4096;
+/// The most documents that one write may touch.
+pub const WRITE_PARTS_MAX: usize = 256;
+/// The most documents on one connection.
+pub const SUBSCRIPTIONS_MAX: usize = 10_000;
+/// The most logs that one frontier may name (epochs and origins each).
+pub const FRONTIER_LOGS_MAX: usize = 1024;
+/// The longest text in an error frame.
+pub const MESSAGE_BYTES_MAX: usize = 1024;
+/// The most extension fields in a handshake frame, each at most `EXTENSION_BYTES_MAX`.
+pub const EXTENSIONS_MAX: usize = 16;
+/// The largest handshake extension.
+pub const EXTENSION_BYTES_MAX: usize = 8 << 10;
+/// Unsent writes that one replica keeps. Beyond it a write is refused before it is applied.
+pub const OUTBOX_BYTES_MAX: usize = 256 << 20;
+/// Bytes pushed and not yet acknowledged; more waits in the outbox until acknowledgements come.
+pub const PUSH_WINDOW_BYTES: usize = 4 << 20;
+/// Bytes that a node holds in its gathering batch before it asks connections to slow down by not reading further.
+pub const GATHER_BYTES_MAX: usize = 64 << 20;
+/// Reads, receipts and barriers that may wait at once on one replica.
+pub const WAITS_MAX: usize = 100_000;
+/// Barriers that one connection may have waiting at a node.
+pub const BARRIERS_PER_CONNECTION_MAX: usize = 1024;
+/// Origins that one connection may push for: its own and those of earlier openings whose outbox it sends.
+pub const ORIGINS_PER_CONNECTION_MAX: usize = 1024;
+/// Catch-up frames that a node sends beyond what the replica has confirmed.
+pub const CATCH_UP_FRAMES_AHEAD: u32 = 8;
+/// Inputs that a node keeps while its storage is still loading.
+pub const LOADING_INPUTS_MAX: usize = 4096;
+/// Log rows that one storage scan may return, and the bytes after which it ends.
+pub const SCAN_ROWS_MAX: usize = 512;
+/// See `SCAN_ROWS_MAX`.
+pub const SCAN_BYTES_MAX: usize = 1 << 20;
+/// Recent origins a node remembers for deduplication; the least recent ones are forgotten beyond it.
+pub const ORIGINS_MAX: usize = 65_536;
+/// Log rows between two checkpoints of the origin table, which bounds what a restart has to read.
+pub const CHECKPOINT_ROWS: u64 = 256;
+/// What a connection may leave with the platform to survive hibernation. Above it the connection is closed with a
+/// resumable error when the node wakes, and the replica resumes from its frontier.
+pub const ATTACHMENT_BYTES_MAX: usize = 2048;

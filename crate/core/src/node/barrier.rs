@@ -1,0 +1,181 @@
+//! Those who wait for the node to hold something: barriers of replicas and queries over HTTP.
+//!
+//! A strong one must also see a commit that began after it arrived: only an instance that is still in charge can
+//! complete one.
+
+use super::{Node, Output, Query};
+use crate::bookmark::{self, Bookmark};
+use crate::error::{Code, Error};
+use crate::frame::NodeFrame;
+use crate::frontier::Frontier;
+use crate::ids::{ConnId, DocName, Millis, Token};
+use crate::limits::BARRIERS_PER_CONNECTION_MAX;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Who {
+    Barrier { conn: ConnId, id: u64 },
+    Query { id: u64, doc: Option<DocName> },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proof {
+    NotAsked,
+    Wanted,
+    Begun(Token),
+    Given,
+}
+
+#[derive(Clone, Debug)]
+struct Waiter {
+    who: Who,
+    frontier: Frontier,
+    proof: Proof,
+    deadline: Option<Millis>,
+}
+
+#[derive(Default)]
+pub(super) struct Waiters {
+    waiting: Vec<Waiter>,
+    /// Queries whose content is being read.
+    reading: Vec<u64>,
+}
+
+impl Waiters {
+    pub(super) fn wants_proof(&self) -> bool {
+        self.waiting.iter().any(|waiter| waiter.proof == Proof::Wanted)
+    }
+
+    /// A commit begins; whether anybody counts on it.
+    pub(super) fn begin_proof(&mut self, token: Token) -> bool {
+        let wanted = self.waiting.iter_mut().filter(|waiter| waiter.proof == Proof::Wanted);
+        wanted.fold(false, |_, waiter| {
+            waiter.proof = Proof::Begun(token);
+            true
+        })
+    }
+
+    pub(super) fn proved(&mut self, token: Token) {
+        for waiter in self.waiting.iter_mut().filter(|waiter| waiter.proof == Proof::Begun(token)) {
+            waiter.proof = Proof::Given;
+        }
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Millis> {
+        self.waiting.iter().filter_map(|waiter| waiter.deadline).min()
+    }
+
+    pub(super) fn forget_conn(&mut self, gone: ConnId) {
+        self.waiting.retain(|waiter| !matches!(waiter.who, Who::Barrier { conn, .. } if conn == gone));
+    }
+
+    pub(super) fn forget_barrier(&mut self, conn: ConnId, id: u64) {
+        self.waiting.retain(|waiter| waiter.who != Who::Barrier { conn, id });
+    }
+
+    pub(super) fn forget_query(&mut self, gone: u64) {
+        self.waiting.retain(|waiter| !matches!(waiter.who, Who::Query { id, .. } if id == gone));
+        self.reading.retain(|id| *id != gone);
+    }
+
+    pub(super) fn is_reading(&self, id: u64) -> bool {
+        self.reading.contains(&id)
+    }
+
+    pub(super) fn take_queries(&mut self) -> Vec<u64> {
+        let waiting = std::mem::take(&mut self.waiting).into_iter().filter_map(|waiter| match waiter.who {
+            Who::Query { id, .. } => Some(id),
+            Who::Barrier { .. } => None,
+        });
+        waiting.chain(std::mem::take(&mut self.reading)).collect()
+    }
+
+    /// The barriers that a connection takes along into hibernation. Strong ones are answered before that.
+    pub(super) fn barriers_of(&self, conn: ConnId) -> Vec<(u64, Frontier)> {
+        self.waiting
+            .iter()
+            .filter_map(|waiter| match waiter.who {
+                Who::Barrier { conn: of, id } if of == conn => Some((id, waiter.frontier.clone())),
+                _ => None,
+            })
+            .collect()
+    }
+
+    pub(super) fn restore_barrier(&mut self, conn: ConnId, id: u64, frontier: Frontier) {
+        self.waiting.push(Waiter { who: Who::Barrier { conn, id }, frontier, proof: Proof::NotAsked, deadline: None });
+    }
+}
+
+impl Node {
+    pub(super) fn barrier(&mut self, conn: ConnId, id: u64, strong: bool, frontier: Frontier) -> Result<(), Error> {
+        let open = self.waiters.barriers_of(conn);
+        if open.len() >= BARRIERS_PER_CONNECTION_MAX {
+            return Err(Error::new(Code::Busy, format!("{BARRIERS_PER_CONNECTION_MAX} barriers wait already")));
+        }
+        if open.iter().any(|(other, _)| *other == id) {
+            return Err(Error::new(Code::OutOfOrder, format!("barrier {id} waits already")));
+        }
+        let proof = if strong { Proof::Wanted } else { Proof::NotAsked };
+        self.waiters.waiting.push(Waiter { who: Who::Barrier { conn, id }, frontier, proof, deadline: None });
+        self.answer_waiters();
+        // One that goes on waiting must survive hibernation.
+        let waits_on = self.waiters.barriers_of(conn).iter().any(|(other, _)| *other == id);
+        self.conn(conn).is_changed |= waits_on;
+        Ok(())
+    }
+
+    pub(super) fn query(&mut self, query: Query, now: Millis) {
+        let Query { id, doc, bookmark, strong, timeout } = query;
+        if !bookmark.is_comparable(self.generation) {
+            return self.outputs.push_back(Output::Answer { query: id, result: Err(bookmark::foreign()) });
+        }
+        let proof = if strong { Proof::Wanted } else { Proof::NotAsked };
+        let deadline = Some(now.after(timeout));
+        let who = Who::Query { id, doc };
+        self.waiters.waiting.push(Waiter { who, frontier: bookmark.frontier, proof, deadline });
+        self.answer_waiters();
+    }
+
+    pub(super) fn expire_queries(&mut self, now: Millis) {
+        let is_due = |waiter: &mut Waiter| waiter.deadline.is_some_and(|deadline| deadline <= now);
+        for waiter in self.waiters.waiting.extract_if(.., is_due).collect::<Vec<_>>() {
+            let message = "the leader did not reach the bookmark in time; the write it names may still be on its way";
+            self.end_waiter(waiter.who, Err(Error::new(Code::Timeout, message)));
+        }
+    }
+
+    /// Answers everybody whose condition is met.
+    pub(super) fn answer_waiters(&mut self) {
+        let waiting = std::mem::take(&mut self.waiters.waiting);
+        for waiter in waiting {
+            match self.holds(&waiter.frontier) {
+                Err(error) => self.end_waiter(waiter.who, Err(error)),
+                Ok(true) if matches!(waiter.proof, Proof::NotAsked | Proof::Given) => {
+                    self.end_waiter(waiter.who, Ok(()))
+                }
+                Ok(_) => self.waiters.waiting.push(waiter),
+            }
+        }
+    }
+
+    fn end_waiter(&mut self, who: Who, result: Result<(), Error>) {
+        match (who, result) {
+            (Who::Barrier { conn, id }, Ok(())) => {
+                self.tell_through(conn);
+                let frontier = self.frontier();
+                self.send(conn, &NodeFrame::Reached { id, frontier });
+            }
+            (Who::Barrier { conn, id }, Err(error)) => self.send(conn, &NodeFrame::Failed { id, error }),
+            (Who::Query { id, doc: Some(doc) }, Ok(())) => {
+                self.waiters.reading.push(id);
+                self.read_query(id, doc);
+            }
+            (Who::Query { id, doc: None }, Ok(())) => {
+                let result = Ok(Bookmark::new(self.generation, self.frontier()));
+                self.outputs.push_back(Output::Answer { query: id, result });
+            }
+            (Who::Query { id, .. }, Err(error)) => {
+                self.outputs.push_back(Output::Answer { query: id, result: Err(error) });
+            }
+        }
+    }
+}

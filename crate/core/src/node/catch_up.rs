@@ -1,0 +1,201 @@
+//! Reading the log back: for documents that catch up with the live stream, and for queries.
+//!
+//! A group catches up in pages. Each page is read, filtered and sent, as long as the replica gives credit; when a group
+//! has everything that is committed, it joins the live stream in the same step, so nothing falls between.
+
+use super::conn::Group;
+use super::{Node, Output};
+use crate::batch::Batch;
+use crate::bookmark::Bookmark;
+use crate::error::{Code, Error};
+use crate::frame::NodeFrame;
+use crate::frontier::Frontier;
+use crate::ids::{ConnId, DocName, Lsn, Token};
+use crate::limits::{
+    BATCH_BYTES_TARGET, BATCH_WRITES_MAX, CATCH_UP_FRAMES_AHEAD, SCAN_BYTES_MAX, SCAN_ROWS_MAX, SUBSCRIPTIONS_MAX,
+};
+use crate::segment::Segment;
+use crate::store::{self, Row, Scan, Table};
+
+/// Who waits for rows of the log.
+#[derive(Clone, Debug)]
+pub(super) enum Reader {
+    Group { conn: ConnId, group: u64 },
+    Query { id: u64, doc: DocName },
+}
+
+impl Node {
+    pub(super) fn subscribe(
+        &mut self,
+        conn: ConnId,
+        group: u64,
+        frontier: Frontier,
+        docs: Vec<DocName>,
+    ) -> Result<(), Error> {
+        if !self.frontier().dominates_epochs(&frontier) {
+            return Err(Error::new(
+                Code::DatabaseReset,
+                "the replica holds log entries that the leader does not have: the leader's storage went back in time. \
+                 Local data and unsent writes are kept",
+            ));
+        }
+        let state = self.conn(conn);
+        if group <= state.last_group {
+            return Err(Error::new(Code::OutOfOrder, format!("group {group} is not above group {}", state.last_group)));
+        }
+        if state.subscriptions() + docs.len() > SUBSCRIPTIONS_MAX {
+            return Err(Error::too_large(
+                "the number of subscriptions",
+                state.subscriptions() + docs.len(),
+                SUBSCRIPTIONS_MAX,
+            ));
+        }
+        state.unsubscribe(&docs);
+        state.last_group = group;
+        let credit = i64::from(CATCH_UP_FRAMES_AHEAD);
+        let group_state =
+            Group { docs: docs.into_iter().collect(), at: frontier.epochs_only(), credit, is_reading: false };
+        state.groups.insert(group, group_state);
+        self.advance_catch_up(conn, group);
+        Ok(())
+    }
+
+    pub(super) fn credit(&mut self, conn: ConnId, group: u64, frames: u64) -> Result<(), Error> {
+        let Some(state) = self.conn(conn).groups.get_mut(&group) else {
+            return Ok(()); // It went live while the credit was on its way.
+        };
+        state.credit = state.credit.saturating_add_unsigned(frames).min(i64::from(CATCH_UP_FRAMES_AHEAD));
+        self.conn(conn).is_changed = true;
+        self.advance_catch_up(conn, group);
+        Ok(())
+    }
+
+    /// Takes the next step for one group: live, or one more page.
+    pub(super) fn advance_catch_up(&mut self, conn: ConnId, group: u64) {
+        let (epoch, end) = (self.log.epoch, self.log.end);
+        let Some(state) = self.conns.get_mut(&conn) else { return };
+        let Some(waiting) = state.groups.get_mut(&group).filter(|waiting| !waiting.is_reading) else { return };
+        let at = waiting.at.lsn(epoch);
+        if at >= end {
+            let docs = std::mem::take(&mut waiting.docs);
+            state.groups.remove(&group);
+            state.live.extend(docs);
+            state.is_changed = true;
+            self.tell_through(conn);
+            let frontier = self.frontier();
+            self.send(conn, &NodeFrame::Live { group, frontier });
+            self.attach_if_changed(conn);
+        } else if waiting.credit > 0 {
+            waiting.is_reading = true;
+            self.read_log_after(at, Reader::Group { conn, group });
+        }
+    }
+
+    pub(super) fn advance_catch_ups(&mut self) {
+        let waiting: Vec<(ConnId, u64)> =
+            self.conns.iter().flat_map(|(conn, state)| state.groups.keys().map(|group| (*conn, *group))).collect();
+        waiting.into_iter().for_each(|(conn, group)| self.advance_catch_up(conn, group));
+    }
+
+    pub(super) fn read_query(&mut self, id: u64, doc: DocName) {
+        if self.log.end == Lsn(0) {
+            return self.answer_page(id, doc, Vec::new());
+        }
+        self.read_log_after(Lsn(0), Reader::Query { id, doc });
+    }
+
+    pub(super) fn scanned(&mut self, token: Token, rows: Vec<Row>) {
+        let Some(reader) = self.scans.remove(&token) else { return };
+        let segments: Result<Vec<Segment>, Error> = rows.iter().map(|row| Segment::from_bytes(&row.value)).collect();
+        match segments {
+            Err(error) => {
+                self.fail(Error::new(Code::Corrupt, format!("the log does not read back: {}", error.message)));
+            }
+            Ok(segments) if segments.is_empty() => {
+                self.fail(Error::new(Code::Corrupt, "the log ends before its last committed entry"));
+            }
+            Ok(segments) => match reader {
+                Reader::Group { conn, group } => self.send_page(conn, group, segments),
+                Reader::Query { id, doc } => self.answer_page(id, doc, segments),
+            },
+        }
+    }
+
+    fn send_page(&mut self, conn: ConnId, group: u64, segments: Vec<Segment>) {
+        let end = self.log.end;
+        let Some(state) = self.conns.get_mut(&conn) else { return };
+        let Some(waiting) = state.groups.get_mut(&group) else { return };
+        waiting.is_reading = false;
+        let mut frames: Vec<(Lsn, Batch)> = Vec::new();
+        let mut weight = usize::MAX;
+        for segment in segments {
+            // Rows of a commit that is under way may be there already; they come with its broadcast.
+            if segment.last() > end {
+                break;
+            }
+            let held = waiting.at.lsn(segment.epoch);
+            let mut batch = segment.batch.clone();
+            batch.writes.drain(..(held.next().0.saturating_sub(segment.first.0) as usize).min(batch.writes.len()));
+            let batch = batch.filtered(|_, doc| waiting.docs.contains(doc));
+            waiting.at.advance_epoch(segment.epoch, segment.last());
+            let added = batch.weight();
+            match frames.last_mut() {
+                Some((through, last))
+                    if weight.saturating_add(added) <= BATCH_BYTES_TARGET
+                        && last.writes.len() + batch.writes.len() <= BATCH_WRITES_MAX =>
+                {
+                    *through = segment.last();
+                    last.writes.extend(batch.writes);
+                    weight += added;
+                }
+                _ => {
+                    frames.push((segment.last(), batch));
+                    weight = added;
+                }
+            }
+        }
+        waiting.credit -= frames.len() as i64;
+        state.is_changed = true;
+        let epoch = self.log.epoch;
+        for (through, batch) in frames {
+            self.send(conn, &NodeFrame::Entries { group, epoch, through, batch });
+        }
+        self.advance_catch_up(conn, group);
+        self.attach_if_changed(conn);
+    }
+
+    fn answer_page(&mut self, id: u64, doc: DocName, segments: Vec<Segment>) {
+        if !self.waiters.is_reading(id) {
+            return; // Cancelled.
+        }
+        let (end, last) = (self.log.end, segments.last().map(Segment::last));
+        let committed = segments.into_iter().filter(|segment| segment.last() <= end);
+        let updates: Vec<_> = committed
+            .flat_map(|segment| segment.batch.filtered(|_, name| *name == doc).writes)
+            .flat_map(|write| write.parts.into_iter().map(|part| part.update))
+            .collect();
+        if !updates.is_empty() {
+            self.outputs.push_back(Output::Content { query: id, updates });
+        }
+        match last {
+            Some(last) if last < end => self.read_log_after(last, Reader::Query { id, doc }),
+            _ => {
+                self.waiters.forget_query(id);
+                let result = Ok(Bookmark::new(self.generation, self.frontier()));
+                self.outputs.push_back(Output::Answer { query: id, result });
+            }
+        }
+    }
+
+    fn read_log_after(&mut self, lsn: Lsn, reader: Reader) {
+        let token = self.token();
+        self.scans.insert(token, reader);
+        let scan = Scan {
+            table: Table::Log,
+            from: store::log_key(self.log.epoch, lsn.next()),
+            to: None,
+            limit: Some((SCAN_ROWS_MAX, SCAN_BYTES_MAX)),
+        };
+        self.outputs.push_back(Output::Scan { token, scan });
+    }
+}

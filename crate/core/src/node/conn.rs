@@ -1,0 +1,141 @@
+//! What a node knows of one connection, and how that survives hibernation.
+
+use super::{Node, Output};
+use crate::error::{Code, Error};
+use crate::frontier::Frontier;
+use crate::ids::{ConnId, DocName, Lsn, Millis, Origin};
+use crate::limits::{ATTACHMENT_BYTES_MAX, BARRIERS_PER_CONNECTION_MAX, SUBSCRIPTIONS_MAX};
+use crate::wire::{Reader, Writer};
+use std::collections::{BTreeMap, BTreeSet};
+
+const VERSION: u8 = 1;
+
+/// One connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Conn {
+    pub(super) is_greeted: bool,
+    /// Origins that push here: their own entries are not sent back to them.
+    pub(super) own: BTreeSet<Origin>,
+    /// Origins whose writes are ignored until they resume after a rejection.
+    pub(super) halted: BTreeSet<Origin>,
+    /// Documents on the live stream.
+    pub(super) live: BTreeSet<DocName>,
+    /// Documents that are catching up.
+    pub(super) groups: BTreeMap<u64, Group>,
+    pub(super) last_group: u64,
+    /// How far the replica has been told that the live stream has come.
+    pub(super) sent: Lsn,
+    /// Whether the attachment is out of date.
+    pub(super) is_changed: bool,
+}
+
+/// Documents that catch up together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Group {
+    pub(super) docs: BTreeSet<DocName>,
+    /// What the replica holds of them once it has taken in all that was sent.
+    pub(super) at: Frontier,
+    /// Frames that may still be sent.
+    pub(super) credit: i64,
+    /// Whether rows for it are being read.
+    pub(super) is_reading: bool,
+}
+
+impl Conn {
+    pub(super) fn subscriptions(&self) -> usize {
+        self.live.len() + self.groups.values().map(|group| group.docs.len()).sum::<usize>()
+    }
+
+    pub(super) fn unsubscribe(&mut self, docs: &[DocName]) {
+        for doc in docs {
+            self.live.remove(doc);
+            for group in self.groups.values_mut() {
+                group.docs.remove(doc);
+            }
+        }
+        self.is_changed = true;
+    }
+
+    fn encode(&self, barriers: &[(u64, Frontier)]) -> Vec<u8> {
+        let mut out = Writer::default();
+        out.byte(VERSION).byte(u8::from(self.is_greeted)).uint(self.last_group);
+        for origins in [&self.own, &self.halted] {
+            out.uint(origins.len() as u64);
+            for origin in origins.iter() {
+                out.fixed(origin.0);
+            }
+        }
+        encode_docs(&mut out, &self.live);
+        out.uint(self.groups.len() as u64);
+        for (id, group) in &self.groups {
+            group.at.encode(out.uint(*id).uint(group.credit.max(0) as u64));
+            encode_docs(&mut out, &group.docs);
+        }
+        out.uint(barriers.len() as u64);
+        barriers.iter().for_each(|(id, frontier)| frontier.encode(out.uint(*id)));
+        out.0
+    }
+
+    fn decode(bytes: &[u8]) -> Result<(Self, Vec<(u64, Frontier)>), Error> {
+        let mut input = Reader::new(bytes);
+        if input.byte()? != VERSION {
+            return Err(Error::malformed("the connection's state is of another version"));
+        }
+        let mut conn = Conn { is_greeted: input.byte()? == 1, last_group: input.uint()?, ..Conn::default() };
+        for origins in [&mut conn.own, &mut conn.halted] {
+            for _ in 0..input.count("origins", ATTACHMENT_BYTES_MAX)? {
+                origins.insert(input.origin()?);
+            }
+        }
+        conn.live = decode_docs(&mut input)?;
+        for _ in 0..input.count("groups", SUBSCRIPTIONS_MAX)? {
+            let (id, credit) = (input.uint()?, input.uint()? as i64);
+            let at = Frontier::decode(&mut input)?;
+            let docs = decode_docs(&mut input)?;
+            conn.groups.insert(id, Group { docs, at, credit, is_reading: false });
+        }
+        let mut barriers = Vec::new();
+        for _ in 0..input.count("barriers", BARRIERS_PER_CONNECTION_MAX)? {
+            barriers.push((input.uint()?, Frontier::decode(&mut input)?));
+        }
+        input.end()?;
+        Ok((conn, barriers))
+    }
+}
+
+impl Node {
+    /// Leaves the connection's state with the platform if it changed since the last time.
+    pub(super) fn attach_if_changed(&mut self, conn: ConnId) {
+        let Some(state) = self.conns.get_mut(&conn).filter(|state| state.is_changed) else { return };
+        state.is_changed = false;
+        let mut bytes = state.encode(&self.waiters.barriers_of(conn));
+        if bytes.len() > ATTACHMENT_BYTES_MAX {
+            bytes.clear(); // Too much to keep: the replica will be asked to resume.
+        }
+        self.outputs.push_back(Output::Attach { conn, state: bytes });
+    }
+
+    /// Goes on with a connection that outlived the instance.
+    pub(super) fn restore(&mut self, conn: ConnId, state: &[u8]) {
+        let Ok((state, barriers)) = Conn::decode(state) else {
+            let error = Error::new(Code::Resume, "the node slept and could not keep this connection; reconnect");
+            return self.close(conn, error, Millis(0));
+        };
+        let groups: Vec<u64> = state.groups.keys().copied().collect();
+        self.conns.insert(conn, state);
+        barriers.into_iter().for_each(|(id, frontier)| self.waiters.restore_barrier(conn, id, frontier));
+        self.answer_waiters();
+        groups.into_iter().for_each(|group| self.advance_catch_up(conn, group));
+    }
+}
+
+fn encode_docs(out: &mut Writer, docs: &BTreeSet<DocName>) {
+    out.uint(docs.len() as u64);
+    for doc in docs.iter() {
+        out.text(doc.as_str());
+    }
+}
+
+fn decode_docs(input: &mut Reader<'_>) -> Result<BTreeSet<DocName>, Error> {
+    (0..input.count("documents", SUBSCRIPTIONS_MAX)?).map(|_| input.doc_name()).collect()
+}

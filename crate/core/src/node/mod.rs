@@ -1,0 +1,428 @@
+//! A node in the leader role: it takes writes from replicas, gives each an LSN, commits them in groups, and only then
+//! acknowledges and broadcasts them.
+//!
+//! The invariants, and where they are kept:
+//! - nothing is acknowledged or broadcast before the storage commit that holds it (`log`);
+//! - one effect for each `(origin, seq)`, however often it is pushed (`origins`);
+//! - a replica is told "through LSN n" only after everything up to n that concerns it was sent (`conn`);
+//! - a barrier is answered only when what it names is committed, a strong one only after a commit that began after it
+//!   arrived (`barrier`).
+//!
+//! It deliberately knows no documents: updates are opaque after `check` has said that they decode.
+
+mod barrier;
+mod catch_up;
+mod conn;
+mod load;
+mod log;
+mod origins;
+mod push;
+
+use crate::bookmark::Bookmark;
+use crate::error::{Code, Error};
+use crate::frame::{ClientFrame, NodeFrame, PROTOCOL_VERSION};
+use crate::frontier::Frontier;
+use crate::ids::{ConnId, DocName, Epoch, Generation, Lsn, Millis, Token};
+use crate::limits::LOADING_INPUTS_MAX;
+use crate::store::{Row, Scan, StoreOp};
+use barrier::Waiters;
+use conn::Conn;
+use load::Loading;
+use log::Log;
+use origins::OriginTable;
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+
+/// What a node is told when it is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// The generation for a database that has no storage yet: a random number, used once.
+    pub fresh_generation: Generation,
+    /// Whether an update decodes. The node looks no further into updates.
+    pub check: fn(&[u8]) -> Result<(), String>,
+}
+
+/// What happens to a node.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A replica connected.
+    Opened {
+        /// The connection, numbered by the host and never reused by this node.
+        conn: ConnId,
+    },
+    /// A connection is still there after the node was away; `state` is what `Output::Attach` left last.
+    Restored {
+        /// The connection.
+        conn: ConnId,
+        /// What was attached to it.
+        state: Vec<u8>,
+    },
+    /// A frame arrived.
+    Frame {
+        /// The connection.
+        conn: ConnId,
+        /// The frame.
+        bytes: Vec<u8>,
+    },
+    /// A connection is gone.
+    Closed {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// The commit is durable.
+    Persisted {
+        /// Which.
+        token: Token,
+    },
+    /// The rows that a scan asked for.
+    Scanned {
+        /// Which.
+        token: Token,
+        /// The rows in key order.
+        rows: Vec<Row>,
+    },
+    /// Storage failed. The node serves no more; the host makes a new one.
+    StorageFailed {
+        /// How.
+        error: Error,
+    },
+    /// A read over HTTP.
+    Query(Query),
+    /// Nobody waits for that query any more.
+    CancelQuery {
+        /// Which.
+        id: u64,
+    },
+    /// Time has passed.
+    Tick,
+}
+
+/// A read over HTTP.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// The host's number for it.
+    pub id: u64,
+    /// The document to read; `None` asks for the frontier alone.
+    pub doc: Option<DocName>,
+    /// What the node must hold before it answers.
+    pub bookmark: Bookmark,
+    /// Whether the node must prove that it still leads.
+    pub strong: bool,
+    /// How long to wait at most.
+    pub timeout: Millis,
+}
+
+/// What a node wants done, in this order.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Send a frame.
+    Send {
+        /// The connection.
+        conn: ConnId,
+        /// The frame, shared among receivers.
+        bytes: Rc<[u8]>,
+    },
+    /// Close a connection.
+    Close {
+        /// The connection.
+        conn: ConnId,
+        /// Why; the WebSocket close code is 4000 plus its byte.
+        error: Error,
+    },
+    /// Keep this with the connection across hibernation.
+    Attach {
+        /// The connection.
+        conn: ConnId,
+        /// What to keep.
+        state: Vec<u8>,
+    },
+    /// Commit these changes, then answer `Persisted`.
+    Persist {
+        /// For the answer.
+        token: Token,
+        /// All or none of them.
+        ops: Vec<StoreOp>,
+    },
+    /// Read rows, then answer `Scanned`.
+    Scan {
+        /// For the answer.
+        token: Token,
+        /// What to read.
+        scan: Scan,
+    },
+    /// A part of a queried document's content: updates to apply to an empty document.
+    Content {
+        /// The query.
+        query: u64,
+        /// Updates in log order.
+        updates: Vec<Rc<[u8]>>,
+    },
+    /// The end of a query.
+    Answer {
+        /// The query.
+        query: u64,
+        /// The frontier that the answer holds.
+        result: Result<Bookmark, Error>,
+    },
+    /// The node cannot go on; the host discards it.
+    Failed {
+        /// Why.
+        error: Error,
+    },
+}
+
+/// Figures for an operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Whether the node serves, and if not why.
+    pub failure: Option<Error>,
+    /// Whether storage has been read.
+    pub is_loaded: bool,
+    /// The database's generation.
+    pub generation: Generation,
+    /// The leader's tenure.
+    pub epoch: Epoch,
+    /// The last committed entry.
+    pub lsn: Lsn,
+    /// Replicas connected now.
+    pub connections: usize,
+    /// Log rows committed by this instance.
+    pub rows_committed: u64,
+    /// Entries committed by this instance.
+    pub entries_committed: u64,
+}
+
+enum Phase {
+    Loading(Loading),
+    Serving,
+    Failed(Error),
+}
+
+/// A node.
+pub struct Node {
+    config: Config,
+    phase: Phase,
+    generation: Generation,
+    log: Log,
+    origins: OriginTable,
+    conns: BTreeMap<ConnId, Conn>,
+    waiters: Waiters,
+    scans: BTreeMap<Token, catch_up::Reader>,
+    next_token: u64,
+    outputs: VecDeque<Output>,
+}
+
+impl Node {
+    /// A node that begins by reading its storage.
+    pub fn new(config: Config) -> Self {
+        let mut node = Self {
+            config,
+            phase: Phase::Loading(Loading::default()),
+            generation: Generation(0),
+            log: Log::default(),
+            origins: OriginTable::default(),
+            conns: BTreeMap::new(),
+            waiters: Waiters::default(),
+            scans: BTreeMap::new(),
+            next_token: 0,
+            outputs: VecDeque::new(),
+        };
+        node.begin_loading();
+        node
+    }
+
+    /// Takes one input. Drain `poll` afterwards, at once or after more inputs: writes that are handled before the
+    /// drain share a commit.
+    pub fn handle(&mut self, input: Input, now: Millis) {
+        match &mut self.phase {
+            Phase::Loading(loading) => match input {
+                Input::Scanned { rows, .. } => self.loaded_rows(rows, now),
+                Input::Persisted { .. } => self.begin_serving(now),
+                Input::StorageFailed { error } => self.fail(error),
+                Input::Tick => {}
+                input if loading.waiting.len() < LOADING_INPUTS_MAX => loading.waiting.push(input),
+                input => self.refuse(input, &Error::new(Code::Busy, "the database is still loading; try again soon")),
+            },
+            Phase::Serving => self.serve(input, now),
+            Phase::Failed(error) => {
+                let error = error.clone();
+                self.refuse(input, &error);
+            }
+        }
+    }
+
+    /// The next thing to do; `None` when there is nothing more.
+    pub fn poll(&mut self) -> Option<Output> {
+        if self.outputs.is_empty() && matches!(self.phase, Phase::Serving) {
+            self.begin_commit();
+        }
+        self.outputs.pop_front()
+    }
+
+    /// When to send `Tick` at the latest.
+    pub fn next_timeout(&self) -> Option<Millis> {
+        self.waiters.next_deadline()
+    }
+
+    /// What the node holds, committed.
+    pub fn frontier(&self) -> Frontier {
+        Frontier::at(self.log.epoch, self.log.end)
+    }
+
+    /// Figures for an operator.
+    pub fn status(&self) -> Status {
+        let failure = match &self.phase {
+            Phase::Failed(error) => Some(error.clone()),
+            _ => None,
+        };
+        Status {
+            failure,
+            is_loaded: !matches!(self.phase, Phase::Loading(_)),
+            generation: self.generation,
+            epoch: self.log.epoch,
+            lsn: self.log.end,
+            connections: self.conns.len(),
+            rows_committed: self.log.rows_committed,
+            entries_committed: self.log.entries_committed,
+        }
+    }
+
+    fn serve(&mut self, input: Input, now: Millis) {
+        match input {
+            Input::Opened { conn } => {
+                self.conns.insert(conn, Conn::default());
+            }
+            Input::Restored { conn, state } => self.restore(conn, &state),
+            Input::Frame { conn, bytes } => self.frame(conn, &bytes),
+            Input::Closed { conn } => {
+                self.conns.remove(&conn);
+                self.waiters.forget_conn(conn);
+            }
+            Input::Persisted { token } => self.committed(token),
+            Input::Scanned { token, rows } => self.scanned(token, rows),
+            Input::StorageFailed { error } => self.fail(error),
+            Input::Query(query) => self.query(query, now),
+            Input::CancelQuery { id } => self.waiters.forget_query(id),
+            Input::Tick => self.expire_queries(now),
+        }
+    }
+
+    fn frame(&mut self, conn: ConnId, bytes: &[u8]) {
+        if !self.conns.contains_key(&conn) {
+            return; // Frames may still arrive after the close that an earlier one caused.
+        }
+        match ClientFrame::decode(bytes).and_then(|frame| self.take_frame(conn, frame)) {
+            Ok(()) => self.attach_if_changed(conn),
+            Err(error) => self.close(conn, error, Millis(0)),
+        }
+    }
+
+    fn take_frame(&mut self, conn: ConnId, frame: ClientFrame) -> Result<(), Error> {
+        if let ClientFrame::Hello { version, generation, origin, .. } = frame {
+            return self.hello(conn, version, generation, origin);
+        }
+        if !self.conn(conn).is_greeted {
+            return Err(Error::new(Code::OutOfOrder, "the first frame of a connection is hello"));
+        }
+        match frame {
+            ClientFrame::Hello { .. } => unreachable!("handled above"),
+            ClientFrame::Subscribe { group, frontier, docs } => self.subscribe(conn, group, frontier, docs),
+            ClientFrame::Unsubscribe { docs } => {
+                self.conn(conn).unsubscribe(&docs);
+                Ok(())
+            }
+            ClientFrame::Credit { group, frames } => self.credit(conn, group, frames),
+            ClientFrame::Push { resume, prev, batch } => self.push(conn, resume, prev, batch),
+            ClientFrame::Barrier { id, strong, frontier } => self.barrier(conn, id, strong, frontier),
+            ClientFrame::Cancel { id } => {
+                self.waiters.forget_barrier(conn, id);
+                Ok(())
+            }
+        }
+    }
+
+    fn hello(
+        &mut self,
+        conn: ConnId,
+        version: u64,
+        generation: Generation,
+        origin: crate::ids::Origin,
+    ) -> Result<(), Error> {
+        if self.conn(conn).is_greeted {
+            return Err(Error::new(Code::OutOfOrder, "a connection says hello once"));
+        }
+        if version == 0 {
+            return Err(Error::new(Code::Version, "protocol version 0 does not exist"));
+        }
+        if generation.0 != 0 && generation != self.generation {
+            return Err(Error::new(
+                Code::DatabaseReset,
+                "the leader's storage is not the one this replica synced with; local data and unsent writes are kept. \
+                 Restore the leader's storage, or open the database under a new local name",
+            ));
+        }
+        let end = self.log.end;
+        let connection = self.conn(conn);
+        connection.is_greeted = true;
+        connection.own.insert(origin);
+        connection.sent = end;
+        connection.is_changed = true;
+        let welcome = NodeFrame::Welcome {
+            version: version.min(PROTOCOL_VERSION),
+            generation: self.generation,
+            epoch: self.log.epoch,
+            frontier: self.frontier(),
+            voters: 1,
+            extensions: Vec::new(),
+        };
+        self.send(conn, &welcome);
+        Ok(())
+    }
+
+    fn conn(&mut self, conn: ConnId) -> &mut Conn {
+        self.conns.get_mut(&conn).expect("callers look a connection up before they work on it")
+    }
+
+    fn send(&mut self, conn: ConnId, frame: &NodeFrame) {
+        self.outputs.push_back(Output::Send { conn, bytes: frame.encode().into() });
+    }
+
+    fn close(&mut self, conn: ConnId, error: Error, retry_after: Millis) {
+        self.conns.remove(&conn);
+        self.waiters.forget_conn(conn);
+        self.send(conn, &NodeFrame::Error { error: error.clone(), retry_after_ms: retry_after.0 });
+        self.outputs.push_back(Output::Close { conn, error });
+    }
+
+    fn token(&mut self) -> Token {
+        self.next_token += 1;
+        Token(self.next_token)
+    }
+
+    // The memory no longer agrees with storage: nothing is served from it any more.
+    fn fail(&mut self, error: Error) {
+        let waiting = match std::mem::replace(&mut self.phase, Phase::Failed(error.clone())) {
+            Phase::Loading(loading) => loading.waiting,
+            _ => Vec::new(),
+        };
+        let conns: Vec<ConnId> = self.conns.keys().copied().collect();
+        conns.into_iter().for_each(|conn| self.close(conn, error.clone(), Millis(1000)));
+        for query in self.waiters.take_queries() {
+            self.outputs.push_back(Output::Answer { query, result: Err(error.clone()) });
+        }
+        waiting.into_iter().for_each(|input| self.refuse(input, &error));
+        self.outputs.push_back(Output::Failed { error });
+    }
+
+    fn refuse(&mut self, input: Input, error: &Error) {
+        match input {
+            Input::Opened { conn } | Input::Restored { conn, .. } | Input::Frame { conn, .. } => {
+                self.close(conn, error.clone(), Millis(1000));
+            }
+            Input::Query(query) => {
+                self.outputs.push_back(Output::Answer { query: query.id, result: Err(error.clone()) });
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! Which documents are open, what the replica holds of each, and how they join the live stream.
+//!
+//! Documents on the live stream share one frontier, the stream's; its row is written with every batch. Their own rows
+//! only say whose stream they are on. A document that is opened later catches up by itself, as a group with others
+//! that hold as much, and then joins the stream. After a reconnect the stream catches up first, as one group.
+
+use super::{Output, Replica};
+use crate::batch::{Batch, Write};
+use crate::error::{Code, Error};
+use crate::frame::ClientFrame;
+use crate::frontier::Frontier;
+use crate::ids::{DocName, Epoch, Lsn, Origin};
+use crate::limits::BATCH_BYTES_TARGET;
+use crate::wire::{Reader, Writer};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+/// Above this size of a group, its documents' frontiers are stored when it has caught up and not on the way.
+const GROUP_ROWS_MAX: usize = 64;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Loading {
+    /// To be read once nothing waits to be stored.
+    Wanted,
+    /// Its row and its updates are being read; how many answers are still to come.
+    Reading(u8),
+    Done,
+}
+
+#[derive(Debug)]
+struct Doc {
+    loading: Loading,
+    /// Whether it was loaded before and is read again to undo a rejected write.
+    is_rebuilding: bool,
+    updates: Vec<Rc<[u8]>>,
+    /// What is held of it, unless it is on the stream.
+    frontier: Frontier,
+    is_on_stream: bool,
+    group: Option<u64>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Docs {
+    open: BTreeMap<DocName, Doc>,
+    /// What documents on the stream hold.
+    stream: Frontier,
+    stream_is: Stream,
+    last_group: u64,
+    /// The frontiers of earlier openings' streams.
+    pub(super) earlier: BTreeMap<Origin, Frontier>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stream {
+    #[default]
+    Down,
+    CatchingUp(u64),
+    Live,
+}
+
+impl Docs {
+    pub(super) fn stream(&self) -> &Frontier {
+        &self.stream
+    }
+
+    pub(super) fn frontier(&self, doc: &DocName) -> Frontier {
+        match self.open.get(doc) {
+            Some(doc) if doc.is_on_stream => self.stream.clone(),
+            Some(doc) => doc.frontier.clone(),
+            None => Frontier::default(),
+        }
+    }
+
+    pub(super) fn is_readable(&self, doc: &DocName) -> bool {
+        self.open.get(doc).is_some_and(|doc| doc.loading == Loading::Done)
+    }
+
+    /// Whether a read of storage is under way that must see neither too much nor too little.
+    pub(super) fn is_reading(&self) -> bool {
+        self.open.values().any(|doc| matches!(doc.loading, Loading::Reading(_)))
+    }
+
+    /// A write that touches a document whose rejected writes are being undone cannot stand.
+    pub(super) fn refusal_of(&self, write: &Write) -> Option<Error> {
+        let rebuilding = |doc: &DocName| self.open.get(doc).is_some_and(|doc| doc.is_rebuilding);
+        write.parts.iter().find(|part| rebuilding(&part.doc)).map(|part| super::reject::depends(&part.doc))
+    }
+
+    /// The document's row: its frontier, and whose stream it is on.
+    pub(super) fn row(&self, doc: &DocName, own: Origin) -> Vec<u8> {
+        let mut out = Writer::default();
+        self.frontier(doc).encode(&mut out);
+        let is_on_stream = self.open.get(doc).is_some_and(|doc| doc.is_on_stream);
+        out.fixed(if is_on_stream { own.0 } else { 0 });
+        out.0
+    }
+
+    fn load_row(&self, value: &[u8]) -> Result<Frontier, Error> {
+        let mut input = Reader::new(value);
+        let mut frontier = Frontier::decode(&mut input)?;
+        let stream = input.origin()?;
+        input.end()?;
+        if let Some(earlier) = self.earlier.get(&stream) {
+            frontier.join(earlier);
+        }
+        Ok(frontier)
+    }
+}
+
+impl Replica {
+    pub(super) fn open_doc(&mut self, name: DocName) {
+        self.docs.open.entry(name).or_insert(Doc {
+            loading: Loading::Wanted,
+            is_rebuilding: false,
+            updates: Vec::new(),
+            frontier: Frontier::default(),
+            is_on_stream: false,
+            group: None,
+        });
+    }
+
+    pub(super) fn close_doc(&mut self, name: &DocName) {
+        let frontier = self.docs.frontier(name);
+        let Some(doc) = self.docs.open.get_mut(name) else { return };
+        // Its row must not say any more that it is on the stream. It goes with what is stored next.
+        if doc.is_on_stream {
+            doc.frontier = frontier;
+            doc.is_on_stream = false;
+            let row = self.docs.row(name, self.config.origin);
+            self.persister.close_doc(name.clone(), row);
+        }
+        self.docs.open.remove(name);
+        if self.link.is_greeted() {
+            self.send(&ClientFrame::Unsubscribe { docs: vec![name.clone()] });
+        }
+    }
+
+    pub(super) fn rebuild_doc(&mut self, name: &DocName) {
+        if let Some(doc) = self.docs.open.get_mut(name).filter(|doc| doc.loading == Loading::Done) {
+            doc.loading = Loading::Wanted;
+            doc.is_rebuilding = true;
+        }
+    }
+
+    /// Asks storage for documents, once nothing waits to be stored: then storage and memory say the same.
+    pub(super) fn read_documents(&mut self) {
+        let is_settled = self.persister.is_idle() && !self.has_unstored() || self.persister.failure().is_some();
+        if !is_settled {
+            return;
+        }
+        let wanted = self.docs.open.iter_mut().filter(|(_, doc)| doc.loading == Loading::Wanted);
+        let names: Vec<DocName> = wanted
+            .map(|(name, doc)| {
+                doc.loading = Loading::Reading(2);
+                name.clone()
+            })
+            .collect();
+        names.into_iter().for_each(|name| self.ask_for_doc(name));
+    }
+
+    pub(super) fn doc_row_read(&mut self, name: &DocName, row: Option<&[u8]>) -> Result<(), Error> {
+        let frontier = row.map(|value| self.docs.load_row(value)).transpose()?;
+        if let Some(doc) = self.docs.open.get_mut(name).filter(|doc| !doc.is_rebuilding) {
+            doc.frontier = frontier.unwrap_or_default();
+        }
+        self.doc_part_read(name, Vec::new());
+        Ok(())
+    }
+
+    pub(super) fn doc_part_read(&mut self, name: &DocName, updates: Vec<Rc<[u8]>>) {
+        let Some(doc) = self.docs.open.get_mut(name) else { return };
+        let Loading::Reading(parts) = doc.loading else { return };
+        doc.updates.extend(updates);
+        doc.loading = if parts > 1 { Loading::Reading(parts - 1) } else { Loading::Done };
+        if doc.loading != Loading::Done {
+            return;
+        }
+        let mut updates = std::mem::take(&mut doc.updates);
+        let is_rebuilding = std::mem::take(&mut doc.is_rebuilding);
+        updates.extend(self.persister.unstored_updates(name));
+        updates.extend(self.outbox.unsettled_updates(name));
+        let doc = name.clone();
+        self.outputs.push_back(match is_rebuilding {
+            true => Output::Rebuild { doc, updates },
+            false => Output::Load { doc, updates },
+        });
+        self.reads_may_end();
+    }
+
+    /// Storage failed while documents were being read: they stay as they are, or begin empty, and the status says why.
+    pub(super) fn docs_failed(&mut self, _error: &Error) {
+        let waiting: Vec<DocName> = self
+            .docs
+            .open
+            .iter()
+            .filter(|(_, doc)| doc.loading != Loading::Done)
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in waiting {
+            self.doc_cannot_load(&name);
+        }
+    }
+
+    pub(super) fn doc_cannot_load(&mut self, name: &DocName) {
+        self.docs.open.remove(name);
+        self.is_changed = true;
+    }
+
+    /// The leader has welcomed the replica: the stream catches up first, or begins at what the leader holds.
+    pub(super) fn resume_stream(&mut self, leader: &Frontier) {
+        let docs: Vec<DocName> =
+            self.docs.open.iter().filter(|(_, doc)| doc.is_on_stream).map(|(name, _)| name.clone()).collect();
+        if docs.is_empty() {
+            self.docs.stream = leader.clone();
+            self.docs.stream_is = Stream::Live;
+            self.persister.stream_changed();
+            return;
+        }
+        let (fitting, rest) = split_by_weight(docs);
+        for name in rest {
+            let frontier = self.docs.stream.clone();
+            let doc = self.docs.open.get_mut(&name).expect("listed above");
+            doc.frontier = frontier;
+            doc.is_on_stream = false;
+            self.persister.doc_changed(name);
+        }
+        let group = self.next_group();
+        self.docs.stream_is = Stream::CatchingUp(group);
+        let frontier = self.docs.stream.clone();
+        self.send(&ClientFrame::Subscribe { group, frontier, docs: fitting });
+    }
+
+    /// Subscribes to documents that are open and not on their way, those that hold as much as each other together.
+    pub(super) fn subscribe_unsubscribed(&mut self) {
+        if !self.link.is_greeted() || self.docs.stream_is != Stream::Live {
+            return;
+        }
+        let is_idle = |doc: &Doc| doc.loading == Loading::Done && !doc.is_on_stream && doc.group.is_none();
+        let mut idle: Vec<(Frontier, Vec<DocName>)> = Vec::new();
+        for (name, doc) in self.docs.open.iter().filter(|(_, doc)| is_idle(doc)) {
+            match idle.iter_mut().find(|(frontier, _)| *frontier == doc.frontier) {
+                Some((_, names)) => names.push(name.clone()),
+                None => idle.push((doc.frontier.clone(), vec![name.clone()])),
+            }
+        }
+        for (frontier, mut names) in idle {
+            while !names.is_empty() {
+                let (fitting, rest) = split_by_weight(names);
+                names = rest;
+                let group = self.next_group();
+                for name in &fitting {
+                    self.docs.open.get_mut(name).expect("listed above").group = Some(group);
+                }
+                self.send(&ClientFrame::Subscribe { group, frontier: frontier.clone(), docs: fitting });
+            }
+        }
+    }
+
+    /// Entries of the log, with which the group's documents are held up to `through`.
+    pub(super) fn entries(&mut self, group: u64, epoch: Epoch, through: Lsn, batch: Batch) {
+        let is_stream = group == 0 || self.docs.stream_is == Stream::CatchingUp(group);
+        let members: BTreeSet<DocName> = self
+            .docs
+            .open
+            .iter()
+            .filter(|(_, doc)| if is_stream { doc.is_on_stream } else { doc.group == Some(group) })
+            .map(|(name, _)| name.clone())
+            .collect();
+        let mut updates: BTreeMap<DocName, Vec<Rc<[u8]>>> = BTreeMap::new();
+        for part in batch.writes.into_iter().flat_map(|write| write.parts) {
+            if members.contains(&part.doc) {
+                self.persister.add_update(part.doc.clone(), part.update.clone());
+                updates.entry(part.doc).or_default().push(part.update);
+            }
+        }
+        for (doc, updates) in updates {
+            self.outputs.push_back(Output::Apply { doc, updates });
+        }
+        if is_stream {
+            self.stream_through(epoch, through);
+        } else {
+            for name in &members {
+                let doc = self.docs.open.get_mut(name).expect("a member is open");
+                doc.frontier.advance_epoch(epoch, through);
+                if members.len() <= GROUP_ROWS_MAX {
+                    self.persister.doc_changed(name.clone());
+                }
+            }
+        }
+        if group != 0 {
+            self.send(&ClientFrame::Credit { group, frames: 1 });
+        }
+        self.reads_may_end();
+    }
+
+    /// An acknowledgement also says how far the live stream has come. While the stream catches up, that is no news of it.
+    pub(super) fn stream_through_if_live(&mut self, epoch: Epoch, through: Lsn) {
+        if self.docs.stream_is == Stream::Live {
+            self.stream_through(epoch, through);
+        }
+    }
+
+    fn stream_through(&mut self, epoch: Epoch, through: Lsn) {
+        if self.docs.stream.lsn(epoch) < through {
+            self.docs.stream.advance_epoch(epoch, through);
+            self.persister.stream_changed();
+            self.is_changed = true;
+        }
+    }
+
+    /// A group has caught up with the stream.
+    pub(super) fn group_is_live(&mut self, group: u64, frontier: &Frontier) -> Result<(), Error> {
+        if self.docs.stream_is == Stream::CatchingUp(group) {
+            self.docs.stream_is = Stream::Live;
+            self.docs.stream.join(&frontier.epochs_only());
+            self.persister.stream_changed();
+        } else {
+            if self.docs.stream_is != Stream::Live || !self.docs.stream.dominates_epochs(frontier) {
+                return Err(Error::new(Code::OutOfOrder, format!("group {group} is live ahead of the live stream")));
+            }
+            for (name, doc) in self.docs.open.iter_mut().filter(|(_, doc)| doc.group == Some(group)) {
+                doc.group = None;
+                doc.is_on_stream = true;
+                self.persister.doc_changed(name.clone());
+                self.persister.stream_changed();
+            }
+        }
+        self.is_changed = true;
+        self.reads_may_end();
+        Ok(())
+    }
+
+    pub(super) fn stream_is_down(&mut self) {
+        self.docs.stream_is = Stream::Down;
+        self.docs.last_group = 0;
+        self.docs.open.values_mut().for_each(|doc| doc.group = None);
+    }
+
+    fn next_group(&mut self) -> u64 {
+        self.docs.last_group += 1;
+        self.docs.last_group
+    }
+}
+
+// As many names as one frame takes, and the others.
+fn split_by_weight(mut names: Vec<DocName>) -> (Vec<DocName>, Vec<DocName>) {
+    let mut weight = 0;
+    let fits = names.iter().take_while(|name| {
+        weight += name.as_str().len() + 2;
+        weight <= BATCH_BYTES_TARGET
+    });
+    let fitting = fits.count();
+    let rest = names.split_off(fitting);
+    (names, rest)
+}

@@ -1,0 +1,313 @@
+//! The link to the leader: when to connect, when to give up on a silent socket, when to try again.
+
+use super::{Output, Replica};
+use crate::backoff::Backoff;
+use crate::error::{Code, Error};
+use crate::frame::{ClientFrame, NodeFrame, PROTOCOL_VERSION};
+use crate::frontier::Frontier;
+use crate::ids::{Epoch, Generation, Millis};
+use crate::stage::Stage;
+
+/// How long a connection may take to be welcomed.
+pub const CONNECT_MS_MAX: Millis = Millis(10_000);
+/// How often a quiet connection is asked for a sign of life.
+pub const PING_INTERVAL: Millis = Millis(25_000);
+/// How long the answer may take.
+pub const PONG_MS_MAX: Millis = Millis(10_000);
+
+/// Where the link stands, as users meet it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// There is no leader to sync with.
+    LocalOnly,
+    /// Waiting to try again, or told not to connect.
+    Offline,
+    /// Connecting, or not welcomed yet.
+    Connecting,
+    /// In sync with the leader.
+    Live,
+    /// Trying again would not help; `trouble` says why.
+    Blocked,
+}
+
+#[derive(Debug)]
+enum State {
+    LocalOnly,
+    Paused,
+    Waiting { until: Millis },
+    Connecting { since: Millis },
+    Greeting { since: Millis },
+    Live { epoch: Epoch, heard: Millis, pinged: Option<Millis> },
+    Blocked(Error),
+}
+
+#[derive(Debug)]
+pub(super) struct Link {
+    state: State,
+    backoff: Backoff,
+    retry_after: Millis,
+    /// The farthest the leader is known to have come.
+    leader_end: Frontier,
+    voters: u64,
+}
+
+impl Link {
+    pub(super) fn new(has_leader: bool, jitter_seed: u64) -> Self {
+        Self {
+            state: if has_leader { State::Waiting { until: Millis(0) } } else { State::LocalOnly },
+            backoff: Backoff::new(jitter_seed),
+            retry_after: Millis(0),
+            leader_end: Frontier::default(),
+            voters: 1,
+        }
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        match self.state {
+            State::LocalOnly => Phase::LocalOnly,
+            State::Paused | State::Waiting { .. } => Phase::Offline,
+            State::Connecting { .. } | State::Greeting { .. } => Phase::Connecting,
+            State::Live { .. } => Phase::Live,
+            State::Blocked(_) => Phase::Blocked,
+        }
+    }
+
+    pub(super) fn blocked(&self) -> Option<&Error> {
+        match &self.state {
+            State::Blocked(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    pub(super) fn epoch(&self) -> Option<Epoch> {
+        match self.state {
+            State::Live { epoch, .. } => Some(epoch),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_greeted(&self) -> bool {
+        matches!(self.state, State::Live { .. })
+    }
+
+    pub(super) fn leader_end(&self) -> &Frontier {
+        &self.leader_end
+    }
+
+    pub(super) fn leader_holds(&mut self, frontier: &Frontier) {
+        self.leader_end.join(&frontier.epochs_only());
+    }
+
+    pub(super) fn heard(&mut self, now: Millis) {
+        if let State::Live { heard, pinged, .. } = &mut self.state {
+            *heard = now;
+            *pinged = None;
+        }
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<Millis> {
+        match self.state {
+            State::Waiting { until } => Some(until),
+            State::Connecting { since } | State::Greeting { since } => Some(since.after(CONNECT_MS_MAX)),
+            State::Live { pinged: Some(pinged), .. } => Some(pinged.after(PONG_MS_MAX)),
+            State::Live { heard, .. } => Some(heard.after(PING_INTERVAL)),
+            State::LocalOnly | State::Paused | State::Blocked(_) => None,
+        }
+    }
+}
+
+impl Replica {
+    pub(super) fn tick(&mut self, now: Millis) {
+        self.expire_waits(now);
+        self.check_link(now);
+    }
+
+    fn check_link(&mut self, now: Millis) {
+        if !self.is_ready || self.link.next_timeout().is_none_or(|due| due > now) {
+            return;
+        }
+        match &mut self.link.state {
+            State::Waiting { .. } => self.connect(now),
+            State::Live { pinged: pinged @ None, .. } => {
+                *pinged = Some(now);
+                self.outputs.push_back(Output::Ping);
+            }
+            _ => self.drop_link(now),
+        }
+    }
+
+    pub(super) fn connect(&mut self, now: Millis) {
+        self.link.state = State::Connecting { since: now };
+        self.is_changed = true;
+        self.outputs.push_back(Output::Connect);
+    }
+
+    pub(super) fn connected(&mut self, now: Millis) {
+        if !matches!(self.link.state, State::Connecting { .. }) {
+            return;
+        }
+        self.link.state = State::Greeting { since: now };
+        self.send(&ClientFrame::Hello {
+            version: PROTOCOL_VERSION,
+            generation: self.generation,
+            origin: self.config.origin,
+            extensions: Vec::new(),
+        });
+    }
+
+    pub(super) fn disconnected(&mut self, now: Millis) {
+        if matches!(self.link.state, State::Connecting { .. } | State::Greeting { .. } | State::Live { .. }) {
+            let delay = self.link.backoff.next_delay().max(std::mem::take(&mut self.link.retry_after));
+            self.link.state = State::Waiting { until: now.after(delay) };
+        }
+        self.stream_is_down();
+        self.barriers_are_lost();
+        self.is_changed = true;
+    }
+
+    pub(super) fn nudge(&mut self, now: Millis) {
+        match self.link.state {
+            State::Waiting { .. } if self.is_ready => self.connect(now),
+            // A socket that slept with the page may be dead; one question tells.
+            State::Live { pinged: None, .. } => {
+                if let State::Live { pinged, .. } = &mut self.link.state {
+                    *pinged = Some(now);
+                }
+                self.outputs.push_back(Output::Ping);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn pause(&mut self, is_paused: bool, now: Millis) {
+        match (&self.link.state, is_paused) {
+            (State::LocalOnly | State::Blocked(_) | State::Paused, true) => {}
+            (_, true) => {
+                self.drop_link(now);
+                self.link.state = State::Paused;
+            }
+            (State::Paused, false) => {
+                self.link.backoff.reset();
+                self.link.state = State::Waiting { until: now };
+                self.check_link(now);
+            }
+            (_, false) => {}
+        }
+    }
+
+    pub(super) fn frame(&mut self, bytes: &[u8], now: Millis) {
+        self.link.heard(now);
+        let taken = NodeFrame::decode(bytes).and_then(|frame| self.take_frame(frame, now));
+        if let Err(error) = taken {
+            let message =
+                format!("the leader sent what this replica cannot use; update the older one: {}", error.message);
+            self.block(Error::new(error.code, message), now);
+        }
+    }
+
+    fn take_frame(&mut self, frame: NodeFrame, now: Millis) -> Result<(), Error> {
+        if let NodeFrame::Error { error, retry_after_ms } = frame {
+            self.refused(error, Millis(retry_after_ms), now);
+            return Ok(());
+        }
+        match (&self.link.state, frame) {
+            (State::Greeting { .. }, NodeFrame::Welcome { version, generation, epoch, frontier, voters, .. }) => {
+                self.welcomed(version, generation, epoch, &frontier, voters, now)
+            }
+            (State::Live { .. }, frame) => self.take_live_frame(frame, now),
+            // What was on its way when the link was given up.
+            (_, _) => Ok(()),
+        }
+    }
+
+    fn take_live_frame(&mut self, frame: NodeFrame, now: Millis) -> Result<(), Error> {
+        match frame {
+            NodeFrame::Entries { group, epoch, through, batch } => {
+                self.link.leader_holds(&Frontier::at(epoch, through));
+                self.entries(group, epoch, through, batch);
+            }
+            NodeFrame::Live { group, frontier } => self.group_is_live(group, &frontier)?,
+            NodeFrame::Ack { origin, seq, stage, epoch, lsn, through } => {
+                self.link.leader_holds(&Frontier::at(epoch, through));
+                self.acknowledged(origin, seq, stage, epoch, lsn);
+                self.stream_through_if_live(epoch, through);
+                self.reads_may_end();
+            }
+            NodeFrame::Rejected { origin, seq, error } => self.reject(origin, seq, error),
+            NodeFrame::Reached { id, frontier } => self.barrier_reached(id, &frontier, now),
+            NodeFrame::Failed { id, error } => self.barrier_failed(id, &error),
+            NodeFrame::Welcome { .. } | NodeFrame::Error { .. } => {
+                return Err(Error::new(Code::OutOfOrder, "a connection is welcomed once"));
+            }
+        }
+        Ok(())
+    }
+
+    fn welcomed(
+        &mut self,
+        version: u64,
+        generation: Generation,
+        epoch: Epoch,
+        frontier: &Frontier,
+        voters: u64,
+        now: Millis,
+    ) -> Result<(), Error> {
+        if version != PROTOCOL_VERSION {
+            return Err(Error::new(Code::Version, format!("the leader speaks protocol version {version}")));
+        }
+        if self.generation != generation {
+            self.generation = generation;
+            self.persister.generation_changed();
+        }
+        self.link.backoff.reset();
+        self.link.voters = voters;
+        self.link.leader_holds(frontier);
+        self.link.state = State::Live { epoch, heard: now, pinged: None };
+        self.is_changed = true;
+        self.outbox.reconnected();
+        self.resume_stream(frontier);
+        self.reads_may_end();
+        Ok(())
+    }
+
+    // Some refusals pass, others would be given again and again.
+    fn refused(&mut self, error: Error, retry_after: Millis, now: Millis) {
+        match error.code {
+            Code::Version | Code::DatabaseReset | Code::Malformed | Code::OutOfOrder | Code::TooLarge => {
+                self.block(error, now);
+            }
+            _ => self.link.retry_after = retry_after,
+        }
+    }
+
+    fn block(&mut self, error: Error, now: Millis) {
+        self.drop_link(now);
+        self.link.state = State::Blocked(error);
+    }
+
+    fn drop_link(&mut self, now: Millis) {
+        if matches!(self.link.state, State::Connecting { .. } | State::Greeting { .. } | State::Live { .. }) {
+            self.outputs.push_back(Output::Disconnect);
+        }
+        self.disconnected(now);
+    }
+
+    /// Writes that may be sent, sent.
+    pub(super) fn send_unsent(&mut self) {
+        if !self.link.is_greeted() {
+            return;
+        }
+        while let Some(push) = self.outbox.next_push(self.persister.done()) {
+            self.send(&ClientFrame::Push { resume: push.resume, prev: push.prev, batch: push.batch });
+        }
+    }
+
+    pub(super) fn send(&mut self, frame: &ClientFrame) {
+        self.outputs.push_back(Output::Send { bytes: frame.encode() });
+    }
+
+    /// The stage at which a write survives what the database is configured to survive, so that it may leave the outbox.
+    pub(super) fn settles_at(&self) -> Stage {
+        if self.link.voters > 1 { Stage::Quorum } else { Stage::Leader }
+    }
+}

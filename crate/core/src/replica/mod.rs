@@ -1,0 +1,440 @@
+//! A replica: a client's local copy of a database, its unsent writes, its link to a leader and its sessions.
+//!
+//! The invariants, and where they are kept:
+//! - a write leaves the outbox only in the commit that stores it as settled (`persist`);
+//! - a stored frontier is never ahead of the stored data: both are one commit (`persist`);
+//! - writes of an origin reach the leader in order, those of earlier openings before those of this one (`outbox`);
+//! - a read ends only when the document's frontier dominates what the read needs (`reads`);
+//! - every wait ends: by what it waits for, by its deadline, or by being cancelled (`waits`).
+//!
+//! It deliberately knows no documents' content: it moves updates between the host, storage and the leader.
+
+mod docs;
+mod link;
+mod open;
+mod outbox;
+mod persist;
+mod reads;
+mod reject;
+mod waits;
+
+use crate::batch::{Part, Write};
+use crate::bookmark::Bookmark;
+use crate::error::{Code, Error};
+use crate::frontier::Frontier;
+use crate::ids::{DocName, Epoch, Generation, Millis, Origin, Seq, Token};
+use crate::limits::OUTBOX_BYTES_MAX;
+use crate::session::{Consistency, Session};
+use crate::stage::Stage;
+use crate::store::{Row, Scan, StoreOp};
+use docs::Docs;
+use link::Link;
+pub use link::Phase;
+use outbox::Outbox;
+use persist::Persister;
+use reads::Reads;
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+use waits::Waits;
+
+/// What a replica is told when it is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// This opening: a random number, never used before.
+    pub origin: Origin,
+    /// Whether there is a leader to sync with.
+    pub has_leader: bool,
+    /// Whether a commit of the storage survives the process, so that it counts as stage `local`.
+    pub is_durable: bool,
+    /// A random number from which the reconnect delays are derived.
+    pub jitter_seed: u64,
+}
+
+/// What happens to a replica.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The rows that a scan asked for.
+    Scanned {
+        /// Which.
+        token: Token,
+        /// The rows in key order.
+        rows: Vec<Row>,
+    },
+    /// The commit is durable.
+    Persisted {
+        /// Which.
+        token: Token,
+    },
+    /// Storage has failed for good; nothing more is written to it.
+    StorageFailed {
+        /// How.
+        error: Error,
+    },
+    /// The socket is open.
+    Connected,
+    /// A frame arrived.
+    Frame {
+        /// The frame.
+        bytes: Vec<u8>,
+    },
+    /// The answer to `Output::Ping`.
+    Pong,
+    /// The socket is closed, or could not be opened.
+    Disconnected,
+    /// The host believes that the network is back, or the page woke: try at once.
+    Nudge,
+    /// The application wants no connection, or wants one again.
+    Pause {
+        /// Which of the two.
+        is_paused: bool,
+    },
+    /// The application opens a document. `Output::Load` answers.
+    OpenDoc {
+        /// Which.
+        doc: DocName,
+    },
+    /// The application has closed a document.
+    CloseDoc {
+        /// Which.
+        doc: DocName,
+    },
+    /// Somebody waits. `Output::Done` answers.
+    Wait {
+        /// The host's number for it.
+        id: u64,
+        /// What for.
+        wait: Wait,
+        /// How long at most.
+        timeout: Millis,
+    },
+    /// Nobody waits for that any more.
+    Cancel {
+        /// Which.
+        id: u64,
+    },
+    /// Time has passed.
+    Tick,
+}
+
+/// What can be waited for.
+#[derive(Clone, Debug)]
+pub enum Wait {
+    /// A write's stage.
+    Stage {
+        /// The write's origin.
+        origin: Origin,
+        /// The write.
+        seq: Seq,
+        /// The stage.
+        stage: Stage,
+    },
+    /// That a document may be read.
+    Read {
+        /// The session that reads.
+        session: u64,
+        /// The document.
+        doc: DocName,
+        /// How consistent the read must be.
+        consistency: Consistency,
+    },
+}
+
+/// What a replica wants done, in this order.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Read rows, then answer `Scanned`.
+    Scan {
+        /// For the answer.
+        token: Token,
+        /// What to read.
+        scan: Scan,
+    },
+    /// Commit these changes, then answer `Persisted`.
+    Persist {
+        /// For the answer.
+        token: Token,
+        /// All or none of them.
+        ops: Vec<StoreOp>,
+    },
+    /// Open a socket to the leader.
+    Connect,
+    /// Close the socket.
+    Disconnect,
+    /// Send a frame.
+    Send {
+        /// The frame.
+        bytes: Vec<u8>,
+    },
+    /// Ask for a sign of life that costs the node nothing.
+    Ping,
+    /// Storage has been read; documents can be opened.
+    Ready,
+    /// A document's stored content.
+    Load {
+        /// The document.
+        doc: DocName,
+        /// Updates to apply to an empty document.
+        updates: Vec<Rc<[u8]>>,
+    },
+    /// Content from elsewhere. Consecutive ones belong together.
+    Apply {
+        /// The document.
+        doc: DocName,
+        /// Updates to apply.
+        updates: Vec<Rc<[u8]>>,
+    },
+    /// A rejected write is undone: the document is to be made anew, with a fresh yrs client id.
+    Rebuild {
+        /// The document.
+        doc: DocName,
+        /// Updates to apply to an empty document.
+        updates: Vec<Rc<[u8]>>,
+    },
+    /// A wait has ended.
+    Done {
+        /// Which.
+        id: u64,
+        /// How.
+        result: Result<(), Error>,
+    },
+    /// Stages, pending writes or the status may have changed.
+    Changed,
+}
+
+/// Unsent writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pending {
+    /// How many.
+    pub count: usize,
+    /// What they weigh.
+    pub bytes: usize,
+    /// When the oldest was written, in milliseconds of the writer's wall clock.
+    pub oldest_unix_ms: Option<u64>,
+}
+
+/// How far behind the leader.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lag {
+    /// Entries of the leader's log not held yet, as far as is known.
+    pub entries: u64,
+    /// For how long at most the copy may have been out of date; `None` if the leader was never asked.
+    pub staleness: Option<Millis>,
+}
+
+/// What a read was worth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadMeta {
+    /// The session's bookmark, with this read in it.
+    pub bookmark: Bookmark,
+    /// How far behind the leader the document was.
+    pub lag: Lag,
+}
+
+/// A replica.
+pub struct Replica {
+    config: Config,
+    generation: Generation,
+    is_ready: bool,
+    outbox: Outbox,
+    docs: Docs,
+    link: Link,
+    persister: Persister,
+    waits: Waits,
+    reads: Reads,
+    sessions: BTreeMap<u64, Session>,
+    next_session: u64,
+    scans: BTreeMap<Token, open::Asked>,
+    next_token: u64,
+    outputs: VecDeque<Output>,
+    is_changed: bool,
+}
+
+impl Replica {
+    /// A replica that begins by reading its storage.
+    pub fn new(config: Config) -> Self {
+        let mut replica = Self {
+            config,
+            generation: Generation(0),
+            is_ready: false,
+            outbox: Outbox::new(config.origin),
+            docs: Docs::default(),
+            link: Link::new(config.has_leader, config.jitter_seed),
+            persister: Persister::default(),
+            waits: Waits::default(),
+            reads: Reads::default(),
+            sessions: BTreeMap::new(),
+            next_session: 1,
+            scans: BTreeMap::new(),
+            next_token: 0,
+            outputs: VecDeque::new(),
+            is_changed: false,
+        };
+        replica.begin_opening();
+        replica
+    }
+
+    /// Takes one input. Drain `poll` afterwards, at once or after more inputs: writes that are handled before the
+    /// drain share frames and commits.
+    pub fn handle(&mut self, input: Input, now: Millis) {
+        match input {
+            Input::Scanned { token, rows } => self.scanned(token, rows, now),
+            Input::Persisted { token } => self.persisted(token),
+            Input::StorageFailed { error } => self.storage_failed(error),
+            Input::Connected => self.connected(now),
+            Input::Frame { bytes } => self.frame(&bytes, now),
+            Input::Pong => self.link.heard(now),
+            Input::Disconnected => self.disconnected(now),
+            Input::Nudge => self.nudge(now),
+            Input::Pause { is_paused } => self.pause(is_paused, now),
+            Input::OpenDoc { doc } => self.open_doc(doc),
+            Input::CloseDoc { doc } => self.close_doc(&doc),
+            Input::Wait { id, wait, timeout } => self.begin_wait(id, wait, timeout, now),
+            Input::Cancel { id } => self.cancel_wait(id),
+            Input::Tick => self.tick(now),
+        }
+    }
+
+    /// The next thing to do; `None` when there is nothing more.
+    pub fn poll(&mut self, now: Millis) -> Option<Output> {
+        if self.outputs.is_empty() && self.is_ready {
+            self.send_unsent();
+            self.subscribe_unsubscribed();
+            self.ask_leader(now);
+            self.begin_commit();
+            self.read_documents();
+            if std::mem::take(&mut self.is_changed) {
+                self.outputs.push_back(Output::Changed);
+            }
+        }
+        self.outputs.pop_front()
+    }
+
+    /// When to send `Tick` at the latest.
+    pub fn next_timeout(&self) -> Option<Millis> {
+        [self.waits.next_deadline(), self.link.next_timeout()].into_iter().flatten().min()
+    }
+
+    /// Whether a transaction may begin now; asked before, since an applied one cannot be taken back.
+    pub fn check_writable(&self) -> Result<(), Error> {
+        if !self.is_ready {
+            return Err(Error::new(Code::Busy, "the database is still opening; await open() first"));
+        }
+        if self.outbox.pending().bytes > OUTBOX_BYTES_MAX {
+            return Err(Error::new(
+                Code::Busy,
+                format!(
+                    "more than {OUTBOX_BYTES_MAX} bytes are unsent; wait for db.pending to shrink before writing on"
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Takes a write that has been applied to the local documents, and numbers it.
+    pub fn write(&mut self, parts: Vec<Part>, unix_ms: u64) -> Seq {
+        self.is_changed = true;
+        let write = Write { origin: self.config.origin, seq: self.outbox.next_seq(), parts };
+        let seq = write.seq;
+        let refusal = write.check_size().err().or_else(|| self.docs.refusal_of(&write));
+        self.outbox.add(write, unix_ms);
+        if let Some(error) = refusal {
+            self.reject(self.config.origin, seq, error);
+        }
+        seq
+    }
+
+    /// The stage of a write, or why it was rejected.
+    pub fn stage(&self, origin: Origin, seq: Seq) -> Result<Stage, Error> {
+        self.outbox.stage(origin, seq)
+    }
+
+    /// Writes that the leader has not acknowledged, of this opening and of earlier ones.
+    pub fn pending(&self) -> Pending {
+        self.outbox.pending()
+    }
+
+    /// The same writes, one by one.
+    pub fn pending_writes(&self) -> impl Iterator<Item = (Origin, Seq)> + '_ {
+        self.outbox.pending_writes()
+    }
+
+    /// Begins a session, from a bookmark if it goes on where another one was.
+    pub fn begin_session(&mut self, from: Option<Bookmark>) -> u64 {
+        let id = self.next_session;
+        self.next_session += 1;
+        self.sessions.insert(id, Session::new(from.unwrap_or_default()));
+        id
+    }
+
+    /// Ends a session.
+    pub fn end_session(&mut self, session: u64) {
+        self.sessions.remove(&session);
+    }
+
+    /// What others must wait for to see what this session has written and read. A session covers every write of its
+    /// replica.
+    pub fn bookmark(&self, session: u64) -> Result<Bookmark, Error> {
+        let session = self.sessions.get(&session).ok_or_else(session_ended)?;
+        let mut bookmark = session.bookmark();
+        bookmark.generation = bookmark.generation.max(self.generation);
+        bookmark.frontier.join(&self.outbox.written());
+        Ok(bookmark)
+    }
+
+    /// Notes that the session has read the document as it is now. Called in the same turn in which it is read.
+    pub fn note_read(&mut self, session: u64, doc: &DocName, now: Millis) -> Result<ReadMeta, Error> {
+        let mut seen = self.docs.frontier(doc);
+        seen.join(&self.outbox.unsettled_in(doc));
+        let generation = self.generation;
+        self.sessions.get_mut(&session).ok_or_else(session_ended)?.observe(generation, &seen);
+        Ok(ReadMeta { bookmark: self.bookmark(session)?, lag: self.lag(&self.docs.frontier(doc), now) })
+    }
+
+    /// Where the link to the leader stands.
+    pub fn phase(&self) -> Phase {
+        self.link.phase()
+    }
+
+    /// Why the replica does not sync, or does not store, if that is so.
+    pub fn trouble(&self) -> Option<&Error> {
+        self.link.blocked().or(self.persister.failure())
+    }
+
+    /// The leader's tenure, once known.
+    pub fn epoch(&self) -> Option<Epoch> {
+        self.link.epoch()
+    }
+
+    /// The database's generation; zero before a leader has told it.
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// How far behind the leader what is live here is.
+    pub fn database_lag(&self, now: Millis) -> Lag {
+        self.lag(self.docs.stream(), now)
+    }
+
+    /// What the replica holds of a document.
+    pub fn doc_frontier(&self, doc: &DocName) -> Frontier {
+        self.docs.frontier(doc)
+    }
+
+    /// Whether everything that was handed over has been stored.
+    pub fn is_stored(&self) -> bool {
+        self.persister.is_idle() && !self.has_unstored()
+    }
+
+    fn lag(&self, held: &Frontier, now: Millis) -> Lag {
+        Lag { entries: self.link.leader_end().entries_beyond(held), staleness: self.reads.staleness(held, now) }
+    }
+
+    fn token(&mut self) -> Token {
+        self.next_token += 1;
+        Token(self.next_token)
+    }
+}
+
+fn session_ended() -> Error {
+    Error::new(Code::Closed, "the session has ended; begin another one")
+}

@@ -1,0 +1,223 @@
+//! What goes to storage, gathered into one commit at a time.
+//!
+//! A commit holds new writes, settled writes on their way out of the outbox, remote updates, and the frontiers that
+//! those updates bring: a stored frontier can never be ahead of the stored data.
+
+use super::outbox::{Lane, encode_row, fill};
+use super::{Output, Replica};
+use crate::batch::Batch;
+use crate::error::{Code, Error};
+use crate::ids::{DocName, Origin, Seq, Token};
+use crate::stage::Stage;
+use crate::store::{self, StoreOp, Table};
+use crate::wire::{Reader, Writer};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+#[derive(Default)]
+pub(super) struct Persister {
+    /// Updates that are settled and not stored as such yet.
+    updates: BTreeMap<DocName, Vec<Rc<[u8]>>>,
+    /// Documents whose row is out of date.
+    docs: BTreeSet<DocName>,
+    /// The last rows of documents that were closed.
+    closed_docs: BTreeMap<DocName, Vec<u8>>,
+    /// Outbox rows to delete before any is written.
+    dropped_rows: Vec<(Origin, Seq)>,
+    is_stream_changed: bool,
+    is_generation_changed: bool,
+    committing: Option<(Token, Vec<(Origin, Seq)>)>,
+    /// Commits begun and done since the opening.
+    begun: u64,
+    done: u64,
+    /// Numbers the update rows of this opening.
+    rows: u64,
+    failure: Option<Error>,
+}
+
+impl Persister {
+    pub(super) fn add_update(&mut self, doc: DocName, update: Rc<[u8]>) {
+        self.updates.entry(doc).or_default().push(update);
+    }
+
+    pub(super) fn doc_changed(&mut self, doc: DocName) {
+        self.docs.insert(doc);
+    }
+
+    pub(super) fn close_doc(&mut self, doc: DocName, row: Vec<u8>) {
+        self.docs.remove(&doc);
+        self.closed_docs.insert(doc, row);
+    }
+
+    pub(super) fn drop_row(&mut self, origin: Origin, first: Seq) {
+        self.dropped_rows.push((origin, first));
+    }
+
+    pub(super) fn stream_changed(&mut self) {
+        self.is_stream_changed = true;
+    }
+
+    pub(super) fn generation_changed(&mut self) {
+        self.is_generation_changed = true;
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.committing.is_none()
+    }
+
+    pub(super) fn failure(&self) -> Option<&Error> {
+        self.failure.as_ref()
+    }
+
+    /// The number of commits that will be durable once everything known now is.
+    pub(super) fn after_next(&self) -> u64 {
+        self.begun + 1
+    }
+
+    pub(super) fn done(&self) -> u64 {
+        // After a failure nothing more gets durable, and waiting for it would stop the sending as well.
+        if self.failure.is_some() { u64::MAX } else { self.done }
+    }
+
+    pub(super) fn unstored_updates(&self, doc: &DocName) -> impl Iterator<Item = Rc<[u8]>> + '_ {
+        self.updates.get(doc).into_iter().flatten().cloned()
+    }
+}
+
+impl Replica {
+    /// Whether something waits to be committed.
+    pub(super) fn has_unstored(&self) -> bool {
+        let persister = &self.persister;
+        let is_lane_changed = |lane: &Lane| {
+            lane.pending.back().is_some_and(|entry| entry.write.seq > lane.rowed)
+                || lane.rows.front().is_some_and(|(first, _)| lane.pending.front().is_none_or(|p| p.write.seq > *first))
+        };
+        persister.is_stream_changed
+            || persister.is_generation_changed
+            || !persister.updates.is_empty()
+            || !persister.docs.is_empty()
+            || !persister.closed_docs.is_empty()
+            || !persister.dropped_rows.is_empty()
+            || self.outbox.lanes().any(|(_, lane)| is_lane_changed(lane))
+    }
+
+    pub(super) fn begin_commit(&mut self) {
+        let is_reading = self.docs.is_reading();
+        if self.persister.committing.is_some() || self.persister.failure.is_some() || is_reading || !self.has_unstored()
+        {
+            return;
+        }
+        let dropped = std::mem::take(&mut self.persister.dropped_rows).into_iter();
+        let mut ops: Vec<StoreOp> = dropped.map(|(origin, first)| delete_row(origin, first)).collect();
+        let mut stored = Vec::new();
+        for (origin, lane) in self.outbox.lanes_mut() {
+            lane_ops(origin, lane, &mut ops);
+            stored.push((origin, lane.rowed));
+        }
+        self.update_ops(&mut ops);
+        self.frontier_ops(&mut ops);
+        self.persister.begun += 1;
+        let token = self.token();
+        self.persister.committing = Some((token, stored));
+        self.outputs.push_back(Output::Persist { token, ops });
+    }
+
+    pub(super) fn persisted(&mut self, token: Token) {
+        let Some((_, stored)) = self.persister.committing.take_if(|(committing, _)| *committing == token) else {
+            return;
+        };
+        self.persister.done += 1;
+        self.is_changed = true;
+        if self.config.is_durable {
+            for (origin, seq) in stored {
+                self.outbox.advance(origin, seq, Stage::Local, None);
+                self.stage_reached(origin, seq, Stage::Local);
+            }
+        }
+    }
+
+    /// Storage takes nothing more. The replica goes on in memory and says so: whoever waits for `local` is told.
+    pub(super) fn storage_failed(&mut self, error: Error) {
+        self.persister.committing = None;
+        self.persister.failure = Some(error.clone());
+        self.is_changed = true;
+        self.fail_stage_waits(Stage::Local, &error);
+        self.docs_failed(&error);
+    }
+
+    fn update_ops(&mut self, ops: &mut Vec<StoreOp>) {
+        for (doc, updates) in std::mem::take(&mut self.persister.updates) {
+            self.persister.rows += 1;
+            let key = store::update_key(&doc, self.config.origin, self.persister.rows);
+            let mut value = Writer::default();
+            for update in updates.iter() {
+                value.bytes(update);
+            }
+            ops.push(StoreOp::Put { table: Table::Updates, key, value: value.0 });
+        }
+    }
+
+    fn frontier_ops(&mut self, ops: &mut Vec<StoreOp>) {
+        let closed = std::mem::take(&mut self.persister.closed_docs);
+        let changed = std::mem::take(&mut self.persister.docs).into_iter();
+        let open = changed.map(|doc| (self.docs.row(&doc, self.config.origin), doc));
+        for (value, doc) in closed.into_iter().map(|(doc, row)| (row, doc)).chain(open) {
+            ops.push(StoreOp::Put { table: Table::Docs, key: store::doc_key(&doc), value });
+        }
+        if std::mem::take(&mut self.persister.is_stream_changed) {
+            let key = store::origin_key(self.config.origin);
+            ops.push(StoreOp::Put { table: Table::Streams, key, value: self.docs.stream().to_bytes() });
+        }
+        if std::mem::take(&mut self.persister.is_generation_changed) {
+            let value = self.generation.0.to_be_bytes().to_vec();
+            ops.push(StoreOp::Put { table: Table::Meta, key: store::meta_key(super::open::GENERATION), value });
+        }
+    }
+}
+
+// Rows whose writes are settled go; a row that is settled in part, or lost a rejected write, is written anew.
+fn lane_ops(origin: Origin, lane: &mut Lane, ops: &mut Vec<StoreOp>) {
+    let oldest = lane.pending.front().map_or(Seq(u64::MAX), |entry| entry.write.seq);
+    while let Some((first, last)) = lane.rows.front().copied().filter(|(first, _)| *first < oldest) {
+        lane.rows.pop_front();
+        ops.push(delete_row(origin, first));
+        if last >= oldest {
+            let rest: Vec<_> = lane.pending.iter().take_while(|entry| entry.write.seq <= last).cloned().collect();
+            let unix_ms = rest[0].unix_ms;
+            let writes = rest.into_iter().map(|entry| entry.write).collect();
+            put_row(origin, unix_ms, Batch { writes }, ops);
+            lane.rows.push_front((oldest, last));
+        }
+    }
+    let mut start = lane.pending.partition_point(|entry| entry.write.seq <= lane.rowed);
+    while let Some(entry) = lane.pending.get(start) {
+        let unix_ms = entry.unix_ms;
+        let writes = fill(lane.pending.range(start..).map(|entry| &entry.write));
+        start += writes.len();
+        let (first, last) = (writes[0].seq, writes[writes.len() - 1].seq);
+        lane.rows.push_back((first, last));
+        lane.rowed = last;
+        put_row(origin, unix_ms, Batch { writes }, ops);
+    }
+}
+
+fn delete_row(origin: Origin, first: Seq) -> StoreOp {
+    StoreOp::Delete { table: Table::Outbox, key: store::outbox_key(origin, first) }
+}
+
+fn put_row(origin: Origin, unix_ms: u64, batch: Batch, ops: &mut Vec<StoreOp>) {
+    let key = store::outbox_key(origin, batch.writes[0].seq);
+    ops.push(StoreOp::Put { table: Table::Outbox, key, value: encode_row(unix_ms, &batch) });
+}
+
+/// The updates in a row of settled ones.
+pub(super) fn decode_updates(value: &[u8]) -> Result<Vec<Rc<[u8]>>, Error> {
+    let mut input = Reader::new(value);
+    let mut updates = Vec::new();
+    while input.end().is_err() {
+        let update = input.bytes("a stored update", usize::MAX);
+        let update = update.map_err(|error| Error::new(Code::Corrupt, format!("a stored row is damaged: {error}")))?;
+        updates.push(update.into());
+    }
+    Ok(updates)
+}

@@ -1,0 +1,195 @@
+//! Reads that wait: what each needs, and the questions to the leader that find it out.
+//!
+//! Staleness is measured on one clock, the reader's: from the moment a question was sent whose answer named a frontier,
+//! and only once that frontier is held.
+
+use super::Replica;
+use crate::error::Error;
+use crate::frame::ClientFrame;
+use crate::frontier::Frontier;
+use crate::ids::{DocName, Millis};
+use crate::session::Consistency;
+use std::collections::BTreeMap;
+
+/// One read.
+pub(super) struct Read {
+    session: u64,
+    doc: DocName,
+    consistency: Consistency,
+    /// What the document must hold of leaders' logs.
+    need: Frontier,
+    /// Writes the session depends on whose place in the log is not known here.
+    unresolved: Frontier,
+    asked: Asked,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    NeedNot,
+    Must,
+    Waits(u64),
+    Answered(Millis),
+}
+
+#[derive(Default)]
+pub(super) struct Reads {
+    /// Questions on this connection: when they were sent.
+    barriers: BTreeMap<u64, Millis>,
+    last_barrier: u64,
+    /// The latest answer: when the question was sent, and what the leader held.
+    heard: Option<(Millis, Frontier)>,
+    /// Whether something moved since the reads were looked at.
+    check: bool,
+}
+
+impl Reads {
+    /// For how long at most a copy that holds `held` may have been out of date.
+    pub(super) fn staleness(&self, held: &Frontier, now: Millis) -> Option<Millis> {
+        let (asked, frontier) = self.heard.as_ref()?;
+        held.dominates_epochs(frontier).then(|| now.since(*asked))
+    }
+}
+
+impl Replica {
+    pub(super) fn begin_read(&mut self, id: u64, doc: DocName, consistency: Consistency) -> Result<Read, Error> {
+        let session = self.sessions.get(&id).ok_or_else(super::session_ended)?;
+        let mut read = Read {
+            session: id,
+            doc,
+            consistency,
+            need: Frontier::default(),
+            unresolved: Frontier::default(),
+            asked: Asked::NeedNot,
+        };
+        match consistency {
+            Consistency::Eventual | Consistency::MaxStaleness(_) => {}
+            Consistency::Strong => read.asked = Asked::Must,
+            Consistency::Session => {
+                session.check(self.generation)?;
+                read.need = session.required().epochs_only();
+                for (origin, seq) in session.required().origins() {
+                    match self.outbox.resolve(origin, seq) {
+                        Some(place) => read.need.join(&place),
+                        None => read.unresolved.advance_origin(origin, seq),
+                    }
+                }
+                if !read.unresolved.is_empty() {
+                    read.asked = Asked::Must;
+                }
+            }
+        }
+        Ok(read)
+    }
+
+    /// Something moved: reads that have what they need end.
+    pub(super) fn reads_may_end(&mut self) {
+        self.reads.check = true;
+    }
+
+    pub(super) fn reads_may_end_at(&mut self, now: Millis) {
+        let mut ended = Vec::new();
+        for (id, read) in self.waits.reads_mut() {
+            if !self.docs.is_readable(&read.doc) {
+                continue;
+            }
+            let held = self.docs.frontier(&read.doc);
+            if let Consistency::MaxStaleness(limit) = read.consistency {
+                if self.reads.staleness(&held, now).is_some_and(|staleness| staleness <= limit) {
+                    ended.push((id, Ok(())));
+                } else if !matches!(read.asked, Asked::Waits(_)) {
+                    // The answer in hand is too old by now, or there was none: ask again. While an answer's frontier
+                    // is on its way, a fresher question costs nothing that the wait does not already.
+                    let is_pending = matches!(read.asked, Asked::Answered(asked) if now.since(asked) <= limit);
+                    read.asked = if is_pending { read.asked } else { Asked::Must };
+                }
+                continue;
+            }
+            let is_answered = matches!(read.asked, Asked::NeedNot | Asked::Answered(_));
+            if is_answered && read.unresolved.is_empty() && held.dominates_epochs(&read.need) {
+                ended.push((id, Ok(())));
+            } else if read.consistency == Consistency::Session
+                && let Some(Err(error)) = self.sessions.get(&read.session).map(|s| s.check(self.generation))
+            {
+                ended.push((id, Err(error)));
+            }
+        }
+        ended.into_iter().for_each(|(id, result)| self.end_wait(id, result));
+    }
+
+    /// Ends what can end, and puts the questions that reads need to the leader.
+    pub(super) fn ask_leader(&mut self, now: Millis) {
+        if std::mem::take(&mut self.reads.check) {
+            self.reads_may_end_at(now);
+        }
+        if !self.link.is_greeted() {
+            return;
+        }
+        let mut barriers: Vec<(bool, Frontier, u64)> = Vec::new();
+        for (_, read) in self.waits.reads_mut().filter(|(_, read)| read.asked == Asked::Must) {
+            let strong = read.consistency == Consistency::Strong;
+            // Reads that ask the same in the same turn share the question.
+            let known = barriers.iter().find(|(kind, frontier, _)| *kind == strong && *frontier == read.unresolved);
+            let id = known.map(|(.., id)| *id).unwrap_or_else(|| {
+                self.reads.last_barrier += 1;
+                barriers.push((strong, read.unresolved.clone(), self.reads.last_barrier));
+                self.reads.last_barrier
+            });
+            read.asked = Asked::Waits(id);
+        }
+        for (strong, frontier, id) in barriers {
+            self.reads.barriers.insert(id, now);
+            self.send(&ClientFrame::Barrier { id, strong, frontier });
+        }
+    }
+
+    pub(super) fn barrier_reached(&mut self, id: u64, frontier: &Frontier, now: Millis) {
+        let Some(sent) = self.reads.barriers.remove(&id) else { return };
+        self.link.leader_holds(frontier);
+        if self.reads.heard.as_ref().is_none_or(|(asked, _)| *asked <= sent) {
+            self.reads.heard = Some((sent, frontier.epochs_only()));
+        }
+        for (_, read) in self.waits.reads_mut().filter(|(_, read)| read.asked == Asked::Waits(id)) {
+            read.need.join(&frontier.epochs_only());
+            read.asked = Asked::Answered(sent);
+            let origins = std::mem::take(&mut read.unresolved);
+            if let Some(session) = self.sessions.get_mut(&read.session).filter(|_| !origins.is_empty()) {
+                session.resolve(origins.origins().map(|(origin, _)| origin), frontier);
+            }
+        }
+        self.reads_may_end_at(now);
+    }
+
+    pub(super) fn barrier_failed(&mut self, id: u64, error: &Error) {
+        self.reads.barriers.remove(&id);
+        let failed: Vec<u64> =
+            self.waits.reads_mut().filter(|(_, read)| read.asked == Asked::Waits(id)).map(|(id, _)| id).collect();
+        failed.into_iter().for_each(|id| self.end_wait(id, Err(error.clone())));
+    }
+
+    /// The connection is gone, and the questions with it: they are put again on the next one.
+    pub(super) fn barriers_are_lost(&mut self) {
+        self.reads.barriers.clear();
+        for (_, read) in self.waits.reads_mut().filter(|(_, read)| matches!(read.asked, Asked::Waits(_))) {
+            read.asked = Asked::Must;
+        }
+    }
+
+    /// A read has ended; questions that only it had put are taken back.
+    pub(super) fn forget_read(&mut self, _id: u64) {
+        let wanted: Vec<u64> = self
+            .waits
+            .reads_mut()
+            .filter_map(|(_, read)| match read.asked {
+                Asked::Waits(barrier) => Some(barrier),
+                _ => None,
+            })
+            .collect();
+        let unwanted: Vec<u64> = self.reads.barriers.keys().copied().filter(|id| !wanted.contains(id)).collect();
+        for id in unwanted {
+            self.reads.barriers.remove(&id);
+            if self.link.is_greeted() {
+                self.send(&ClientFrame::Cancel { id });
+            }
+        }
+    }
+}
