@@ -1,7 +1,6 @@
 //! The demo: everything built, workerd running, one address to open.
 
 use std::fs;
-use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -9,8 +8,9 @@ use anyhow::{Context, Result, bail, ensure};
 use lexopt::Arg::{Long, Short};
 use lexopt::ValueExt;
 
+use crate::storage::Storage;
 use crate::workerd::{self, Stopped, Workerd};
-use crate::{build, lock, setup, workspace};
+use crate::{build, setup, workspace};
 
 const HELP: &str = "\
 Sets up, builds, starts the edge worker on workerd with its storage on disk, and prints the address of the demo page.
@@ -72,21 +72,13 @@ enum End {
 }
 
 fn serve(options: &Options) -> Result<()> {
-    let home = workspace::path(".headwater");
-    let Some(_lock) = lock::try_take(&home.join("lock"))? else {
-        bail!(
-            "another demo is running on .headwater/; two on one storage would both write to it. Stop the other first"
-        );
-    };
-    let storage = home.join("storage");
+    let storage = Storage::claim(&workspace::path(".headwater"))?;
     if options.fresh {
-        empty(&storage)?;
+        storage.empty()?;
     }
-    fs::create_dir_all(&storage)?;
-
     let (sender, ends) = channel();
     stop_on_signals(sender.clone())?;
-    let workerd = Workerd::start(&storage, options.port, sender, End::WorkerdEnded)?;
+    let workerd = Workerd::start(storage, options.port, sender, End::WorkerdEnded)?;
     println!("demo: workerd listens, waiting for the worker");
     let healthy = await_healthy(&workerd.url());
     if healthy.is_ok() {
@@ -102,14 +94,14 @@ fn serve(options: &Options) -> Result<()> {
 /// Starts, asks for what a visitor would load, and stops.
 pub fn check(port: u16) -> Result<String> {
     let begin = Instant::now();
-    let storage = workspace::scratch().join(format!("demo-check-{}", std::process::id()));
-    fs::create_dir_all(&storage)?;
+    let home = workspace::scratch().join(format!("demo-check-{}", std::process::id()));
+    let storage = Storage::claim(&home)?;
     let (sender, _ends) = channel();
-    let workerd = Workerd::start(&storage, port, sender, End::WorkerdEnded)?;
+    let workerd = Workerd::start(storage, port, sender, End::WorkerdEnded)?;
     let url = workerd.url();
     let visited = await_healthy(&url).and_then(|()| visit(&url));
     say_stopped(workerd.stop()?)?;
-    empty(&storage)?;
+    fs::remove_dir_all(&home).with_context(|| format!("removing {}", home.display()))?;
     let bytes = visited?;
     Ok(format!(
         "demo: {} files, {bytes} bytes served, started and stopped in {} ms",
@@ -177,13 +169,4 @@ fn say_stopped(stopped: Stopped) -> Result<()> {
         Stopped::Before(status) => bail!("workerd ended by itself, with {status}"),
     }
     Ok(())
-}
-
-fn empty(directory: &Path) -> Result<()> {
-    match fs::remove_dir_all(directory) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("emptying {}", directory.display()))
-        }
-        _ => Ok(()),
-    }
 }

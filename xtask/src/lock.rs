@@ -1,12 +1,21 @@
-//! One of us at a time: two builds would write the same files, and two workerd on one directory would both commit.
+//! One of us at a time, for what two would spoil for each other.
 
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
+use std::process::Stdio;
 
 use anyhow::{Context, Result};
 
 /// Held until dropped, also when the process dies.
-pub struct Lock(#[expect(dead_code, reason = "the open file is the lock")] File);
+pub struct Lock(File);
+
+impl Lock {
+    /// Something to hand to a child as its standard input: the child then holds the lock as long as it lives, also when
+    /// it outlives us.
+    pub fn into_stdin(self) -> Stdio {
+        self.0.into()
+    }
+}
 
 /// Waits for the lock and says so if it has to.
 pub fn wait(path: &Path, whose: &str) -> Result<Lock> {

@@ -9,6 +9,7 @@ mod purity;
 mod setup;
 mod size;
 mod stamp;
+mod storage;
 mod test;
 mod workerd;
 mod workspace;

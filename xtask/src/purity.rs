@@ -1,6 +1,7 @@
 //! Shows that the core is what it claims to be: no clock, randomness, threads or I/O, and nothing of JavaScript.
 //! A core that passes runs the same in a browser, in a Durable Object and in the simulator.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -60,20 +61,21 @@ pub fn check() -> Result<String> {
         "--target=wasm32-unknown-unknown",
         "--edges=normal",
         "--prefix=none",
-        "--format={lib}",
+        "--format={p}",
     ]))?;
-    // Library names carry underscores, whatever the package calls itself.
-    let crates: Vec<String> = tree.lines().map(|line| line.trim().replace('_', "-")).collect();
-    ensure!(
-        crates.iter().any(|name| name == CRATE),
-        "`cargo tree` did not list {CRATE} itself, so its answer proves nothing"
-    );
-    let found: Vec<&str> = CRATES.into_iter().filter(|&name| crates.contains(&name.replace('_', "-"))).collect();
+    let crates = crates_in(&tree);
+    ensure!(crates.contains(CRATE), "`cargo tree` did not list {CRATE} itself, so its answer proves nothing");
+    let found: Vec<&str> = CRATES.into_iter().filter(|&name| crates.contains(name)).collect();
     ensure!(found.is_empty(), "{CRATE} depends on {}", found.join(", "));
 
     let files = check_sources(&workspace::path("crate/core/src"))?;
     ensure!(files > 0, "there are no sources of {CRATE} to look at");
     Ok(format!("{CRATE}: {} crates and {files} files, none touches clock, randomness, I/O or JavaScript", crates.len()))
+}
+
+/// The names in the output of `cargo tree`, which marks what it listed before.
+fn crates_in(tree: &str) -> BTreeSet<String> {
+    tree.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
 }
 
 fn check_sources(directory: &Path) -> Result<usize> {
@@ -99,4 +101,26 @@ fn check_text(path: &Path, text: &str) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_in_the_sources_is_found() {
+        let found = check_text(Path::new("lib.rs"), "fn f() {\n    let now = Instant::now();\n}").unwrap_err();
+        assert!(found.to_string().starts_with("lib.rs:2 has \"Instant::now\""), "{found}");
+    }
+
+    #[test]
+    fn a_comment_may_speak_of_clocks() {
+        check_text(Path::new("lib.rs"), "//! Never asks `Instant::now`.").unwrap();
+    }
+
+    #[test]
+    fn names_of_crates_are_read_from_the_tree() {
+        let crates = crates_in("headwater-core v0.1.0 (/somewhere)\njs-sys v0.3.107\njs-sys v0.3.107 (*)\n");
+        assert_eq!(crates.into_iter().collect::<Vec<_>>(), ["headwater-core", "js-sys"]);
+    }
 }

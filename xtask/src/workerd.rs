@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdout, ExitStatus, Stdio};
 use std::sync::mpsc::Sender;
 use std::thread;
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use crate::storage::Storage;
 use crate::{command, process, workspace};
 
 /// How long workerd may take to finish the requests it has. It would wait for open WebSockets without end, so this is
@@ -35,13 +36,14 @@ pub struct Workerd {
 
 impl Workerd {
     /// Starts on loopback at `port`, or at a free one for 0. `on_end` is told when it ends, for whatever reason.
-    pub fn start<E: Send + 'static>(storage: &Path, port: u16, on_end: Sender<E>, ended: E) -> Result<Workerd> {
+    pub fn start<E: Send + 'static>(storage: Storage, port: u16, on_end: Sender<E>, ended: E) -> Result<Workerd> {
         let mut serve = command::at_root(binary()?);
         serve
             .args(["serve", "worker/headwater.capnp", "--control-fd=1"])
-            .arg(format!("--directory-path=storage={}", storage.display()))
+            .arg(format!("--directory-path=storage={}", storage.directory().display()))
             .arg(format!("--directory-path=www={}", workspace::path("www/dist").display()))
             .arg(format!("--socket-addr=http=127.0.0.1:{port}"))
+            .stdin(storage.into_stdin())
             .stdout(Stdio::piped());
         process::detach_from_terminal(&mut serve);
         let mut child = serve.spawn().context("could not start workerd")?;

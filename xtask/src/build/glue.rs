@@ -83,3 +83,20 @@ fn cut(text: &str, from: &str, to: &str) -> Result<String> {
     let (_, after) = rest.split_once(to).context("wasm-bindgen writes its glue in another order now")?;
     Ok(format!("{before}{to}{after}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_between_two_marks_is_left_out() {
+        assert_eq!(cut("a FROM b TO c", "FROM", "TO").unwrap(), "a TO c");
+    }
+
+    #[test]
+    fn glue_of_another_shape_is_refused() {
+        assert!(cut("a b TO c", "FROM", "TO").is_err());
+        assert!(cut("a TO b FROM c", "FROM", "TO").is_err());
+        assert!(as_factory("let wasm_bindgen = 1;").is_err());
+    }
+}
