@@ -68,7 +68,7 @@ pub enum Value {
 /// It only grows, by one small entry for each shared type that was ever handed out: handles stay comparable.
 #[derive(Default)]
 pub(crate) struct HandleTable {
-    ids: Vec<BranchID>,
+    ids: Vec<(BranchID, Kind)>,
     by_id: HashMap<BranchID, u32>,
 }
 
@@ -80,12 +80,20 @@ impl HandleTable {
         let index =
             u32::try_from(self.ids.len()).expect("a document has fewer than 2^32 operations");
         self.by_id.insert(id.clone(), index);
-        self.ids.push(id);
+        self.ids.push((id, kind));
         Handle { index, kind }
     }
 
     pub(crate) fn id(&self, handle: Handle) -> Option<&BranchID> {
-        self.ids.get(handle.index as usize)
+        self.ids.get(handle.index as usize).map(|(id, _)| id)
+    }
+
+    /// The root types that somebody has asked about.
+    pub(crate) fn roots(&self) -> impl Iterator<Item = (&str, Kind)> {
+        self.ids.iter().filter_map(|(id, kind)| match id {
+            BranchID::Root(name) => Some((&**name, *kind)),
+            BranchID::Nested(_) => None,
+        })
     }
 
     /// The branch a handle names now. The reference is good for as long as the transaction is not written to.

@@ -30,6 +30,7 @@ mod input;
 mod json;
 mod map;
 mod observe;
+mod rebuild;
 mod scan;
 mod text;
 mod varint;

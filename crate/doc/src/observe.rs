@@ -101,7 +101,7 @@ pub enum ArrayDelta {
 pub(crate) struct Observers {
     log: Rc<Log>,
     last_id: u32,
-    subscriptions: BTreeMap<ObserverId, Handle>,
+    subscriptions: BTreeMap<ObserverId, (Handle, bool)>,
 }
 
 #[derive(Default)]
@@ -116,12 +116,25 @@ struct Log {
 impl Document {
     /// Watches a shared type; with `deep`, also everything within it.
     pub fn observe(&mut self, handle: Handle, deep: bool) -> Result<ObserverId, DocError> {
+        let id = ObserverId(self.observers.last_id + 1);
+        self.attach(id, handle, deep)?;
+        self.observers.last_id = id.0;
+        self.observers.subscriptions.insert(id, (handle, deep));
+        Ok(id)
+    }
+
+    /// Watches again what was watched before the content was replaced. What is not there any more took its
+    /// subscriptions along.
+    pub(crate) fn attach_again(&mut self) {
+        let subscriptions = std::mem::take(&mut self.observers.subscriptions);
+        let kept = subscriptions.into_iter().filter(|(id, (handle, deep))| self.attach(*id, *handle, *deep).is_ok());
+        self.observers.subscriptions = kept.collect();
+    }
+
+    fn attach(&mut self, id: ObserverId, handle: Handle, deep: bool) -> Result<(), DocError> {
         let mut branch = self
             .held
             .read(|txn| self.handles.borrow().resolve(handle, handle.kind, txn))?;
-        self.observers.last_id += 1;
-        let id = ObserverId(self.observers.last_id);
-        self.observers.subscriptions.insert(id, handle);
         let log = self.observers.log.clone();
         let handles = self.handles.clone();
         let record = move |txn: &TransactionMut<'_>,
@@ -148,12 +161,12 @@ impl Document {
                 record(txn, &mut std::iter::once(event))
             }),
         }
-        Ok(id)
+        Ok(())
     }
 
     /// Ends a subscription; says whether there was one.
     pub fn unobserve(&mut self, id: ObserverId) -> bool {
-        let Some(handle) = self.observers.subscriptions.remove(&id) else {
+        let Some((handle, _)) = self.observers.subscriptions.remove(&id) else {
             return false;
         };
         let branch: Option<BranchPtr> = self.held.read(|txn| {
