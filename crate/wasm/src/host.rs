@@ -1,0 +1,28 @@
+//! Turning what a JavaScript host passes into the core's types, with coded errors for what does not fit.
+
+use crate::doc::error::error;
+use headwater_core::{Code, DocName, Error, Millis};
+use wasm_bindgen::JsValue;
+
+pub(crate) fn throw(cause: Error) -> JsValue {
+    error(cause.code.as_str(), &cause.message)
+}
+
+pub(crate) fn doc_name(name: &str) -> Result<DocName, JsValue> {
+    DocName::parse(name).map_err(throw)
+}
+
+/// A moment or span in milliseconds. Not a number, or a negative one, is zero; infinity is for ever.
+pub(crate) fn millis(value: f64) -> Millis {
+    Millis(value as u64)
+}
+
+/// A storage failure as the host reports it.
+pub(crate) fn storage_error(code: &str, message: &str) -> Error {
+    let known = Code::ALL.iter().copied().find(|known| known.as_str() == code);
+    Error::new(known.unwrap_or(Code::StorageUnavailable), message)
+}
+
+pub(crate) fn malformed(message: String) -> JsValue {
+    throw(Error::malformed(message))
+}
