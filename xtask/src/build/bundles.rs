@@ -11,6 +11,9 @@ use anyhow::{Context, Result};
 use super::wasm::SHIPPED;
 use crate::{command, workspace};
 
+const WORKER: &str = "worker/src/index.ts";
+const PAGE: &str = "www/src/main.ts";
+
 /// Bundles to one module of the language that every host we support speaks; the `.wasm` stays beside it.
 pub fn esbuild() -> Command {
     let mut esbuild = command::npm_bin("esbuild");
@@ -27,11 +30,14 @@ pub fn esbuild() -> Command {
 }
 
 pub fn worker() -> Result<bool> {
+    if !super::is_there(WORKER) {
+        return Ok(false);
+    }
     let outputs = ["worker/dist/worker.js", "worker/dist/headwater.wasm"];
     let inputs = ["worker/src", "worker/package.json", "worker/tsconfig.json", "pkg/dist", "pkg/package.json"];
     super::stamp("worker", &inputs, &outputs).renew(|| {
         command::run(esbuild().args([
-            "worker/src/index.ts",
+            WORKER,
             "--outfile=worker/dist/worker.js",
             "--platform=neutral",
             "--conditions=workerd",
@@ -42,6 +48,9 @@ pub fn worker() -> Result<bool> {
 }
 
 pub fn page() -> Result<bool> {
+    if !super::is_there(PAGE) {
+        return Ok(false);
+    }
     let outputs = ["www/dist/main.js", "www/dist/index.html", "www/dist/headwater.wasm"];
     let inputs = ["www/src", "www/package.json", "www/tsconfig.json", "pkg/dist", "pkg/package.json"];
     super::stamp("page", &inputs, &outputs).renew(|| {
@@ -49,7 +58,7 @@ pub fn page() -> Result<bool> {
         if dist.exists() {
             fs::remove_dir_all(&dist).with_context(|| format!("emptying {}", dist.display()))?;
         }
-        command::run(esbuild().args(["www/src/main.ts", "--outdir=www/dist", "--platform=browser"]))?;
+        command::run(esbuild().args([PAGE, "--outdir=www/dist", "--platform=browser"]))?;
         copy_all_but_code(&workspace::path("www/src"), &dist)?;
         copy(&workspace::path(SHIPPED), &dist.join("headwater.wasm"))
     })

@@ -73,6 +73,15 @@ pub fn build() -> Result<()> {
     Ok(())
 }
 
+/// Whether a part is written yet; says so if not.
+fn is_there(source: &str) -> bool {
+    let there = workspace::path(source).is_file();
+    if !there {
+        println!("           passed over: there is no {source}");
+    }
+    there
+}
+
 /// A stamp for a build step. How a step works and which versions it works with are among its inputs.
 fn stamp(name: &'static str, inputs: &[&str], outputs: &[&str]) -> Stamp {
     let paths = |list: &[&str]| list.iter().map(|path| workspace::path(path)).collect::<Vec<PathBuf>>();

@@ -22,18 +22,29 @@ pub struct Entry {
     external: &'static [&'static str],
 }
 
+impl Entry {
+    fn source(&self) -> String {
+        format!("pkg/src/entry/{}.ts", self.name)
+    }
+
+    fn bundle(&self) -> String {
+        format!("pkg/dist/{}.js", self.name)
+    }
+}
+
 pub fn bundle() -> Result<bool> {
-    let outputs = ENTRIES.map(|entry| format!("pkg/dist/{}.js", entry.name));
+    let entries: Vec<&Entry> = ENTRIES.iter().filter(|entry| super::is_there(&entry.source())).collect();
+    let outputs: Vec<String> = entries.iter().map(|entry| entry.bundle()).collect();
     let outputs: Vec<&str> = outputs.iter().map(String::as_str).collect();
     let inputs = ["pkg/src", "pkg/package.json", "pkg/tsconfig.json", "tsconfig.base.json"];
-    super::stamp("package", &inputs, &outputs).renew(|| ENTRIES.iter().try_for_each(bundle_entry))
+    super::stamp("package", &inputs, &outputs).renew(|| entries.into_iter().try_for_each(bundle_entry))
 }
 
 fn bundle_entry(entry: &Entry) -> Result<()> {
     let mut esbuild = super::bundles::esbuild();
     esbuild
-        .arg(format!("pkg/src/entry/{}.ts", entry.name))
-        .arg(format!("--outfile=pkg/dist/{}.js", entry.name))
+        .arg(entry.source())
+        .arg(format!("--outfile={}", entry.bundle()))
         .arg(format!("--platform={}", entry.platform))
         .args(entry.external.iter().map(|name| format!("--external:{name}")));
     command::run(&mut esbuild)
