@@ -13,12 +13,7 @@ use crate::json::{holds_text, to_json};
 
 impl Document {
     /// Inserts values before `index`, which may be the length.
-    pub fn array_insert(
-        &mut self,
-        array: Handle,
-        index: u32,
-        values: Vec<Input>,
-    ) -> Result<(), DocError> {
+    pub fn array_insert(&mut self, array: Handle, index: u32, values: Vec<Input>) -> Result<(), DocError> {
         within(index, 0, self.array_length(array)?)?;
         if values.is_empty() {
             return Ok(());
@@ -74,19 +69,14 @@ impl Document {
 
     /// The array and everything in it as plain data.
     pub fn array_to_json(&self, array: Handle) -> Result<Any, DocError> {
-        self.read::<ArrayRef, _>(array, Kind::Array, |array, txn| {
-            Ok(to_json(Out::YArray(array), txn))
-        })
+        self.read::<ArrayRef, _>(array, Kind::Array, |array, txn| Ok(to_json(Out::YArray(array), txn)))
     }
 }
 
 /// Refuses an array that holds characters because somebody wrote to it as to a text: yrs would iterate for ever.
 fn without_text(array: &ArrayRef, txn: &TransactionMut<'_>) -> Result<(), DocError> {
     match holds_text(BranchPtr::from(AsRef::<Branch>::as_ref(array)), txn) {
-        true => Err(DocError::Type {
-            asked: Kind::Array,
-            found: "a text",
-        }),
+        true => Err(DocError::Type { asked: Kind::Array, found: "a text" }),
         false => Ok(()),
     }
 }
@@ -95,10 +85,6 @@ fn without_text(array: &ArrayRef, txn: &TransactionMut<'_>) -> Result<(), DocErr
 pub(crate) fn within(index: u32, count: u32, length: u32) -> Result<(), DocError> {
     match index.checked_add(count) {
         Some(end) if end <= length => Ok(()),
-        _ => Err(DocError::Range {
-            index,
-            count,
-            length,
-        }),
+        _ => Err(DocError::Range { index, count, length }),
     }
 }

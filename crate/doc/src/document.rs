@@ -8,10 +8,7 @@ use std::rc::Rc;
 use yrs::branch::{Branch, BranchPtr};
 use yrs::updates::decoder::Decode;
 use yrs::updates::encoder::Encode;
-use yrs::{
-    ClientID, Doc, OffsetKind, Options, ReadTxn, Snapshot, StateVector, TransactionMut, Update,
-    WriteTxn,
-};
+use yrs::{ClientID, Doc, OffsetKind, Options, ReadTxn, Snapshot, StateVector, TransactionMut, Update, WriteTxn};
 
 use crate::error::{DocError, Malformed};
 use crate::handle::{Handle, HandleTable, Kind};
@@ -20,6 +17,11 @@ use crate::json;
 use crate::observe::Observers;
 use crate::scan::{check_state_vector, scan_update};
 use crate::varint::MAX_SAFE_INTEGER;
+
+/// At its end a transaction merges what neighbouring blocks it brought, from right to left, copying what it has merged
+/// so far each time: the cost grows with the square of their number. One transaction for each update, on the other
+/// hand, would have observers compare the document as often.
+const UPDATES_PER_TRANSACTION: usize = 256;
 
 /// A document, with at most one open local transaction.
 pub struct Document {
@@ -37,10 +39,7 @@ impl Document {
     /// The id must be fresh for each opening and at most 53 bits: a replica restored from older storage that writes
     /// under an id it has used before diverges silently and for good.
     pub fn new(client_id: u64) -> Self {
-        assert!(
-            client_id <= MAX_SAFE_INTEGER,
-            "a client id has at most 53 bits, this is {client_id}"
-        );
+        assert!(client_id <= MAX_SAFE_INTEGER, "a client id has at most 53 bits, this is {client_id}");
         let doc = Doc::with_options(Options {
             offset_kind: OffsetKind::Utf16,
             // Otherwise applying a remote change could delete formatting marks that it made redundant: deletions of
@@ -77,9 +76,10 @@ impl Document {
         txn.has_changes().then(|| txn.encode_update_v1())
     }
 
-    /// Applies updates from elsewhere in one transaction, in any order and however often.
+    /// Applies updates from elsewhere, in any order and however often.
     ///
     /// All are decoded before the first is applied. Operations whose predecessors are missing wait inside the document.
+    /// Observers are told of many updates together, not of each.
     pub fn apply(&mut self, updates: &[&[u8]]) -> Result<(), DocError> {
         if self.held.is_open() {
             return Err(DocError::Busy);
@@ -92,19 +92,19 @@ impl Document {
         let decoded = decoded.collect::<Result<Vec<_>, _>>()?;
         self.wide_characters |= wide_characters;
         self.observers.set_local(false);
-        let applied = self.held.touch(|txn| {
-            decoded
-                .into_iter()
-                .try_for_each(|update| txn.apply_update(update))
-        });
+        let mut decoded = decoded.into_iter().peekable();
+        let mut applied = Ok(());
+        while applied.is_ok() && decoded.peek().is_some() {
+            let mut batch = decoded.by_ref().take(UPDATES_PER_TRANSACTION);
+            applied = self.held.touch(|txn| batch.try_for_each(|update| txn.apply_update(update)));
+        }
         self.observers.settle();
         applied.map_err(DocError::Inapplicable)
     }
 
     /// Everything, as one update in encoding v1, including operations that still wait for their predecessors.
     pub fn encode_state(&self) -> Vec<u8> {
-        self.held
-            .read(|txn| txn.encode_state_as_update_v1(&StateVector::default()))
+        self.held.read(|txn| txn.encode_state_as_update_v1(&StateVector::default()))
     }
 
     /// What is here, as a state vector in encoding v1. Deletions do not show in it.
@@ -159,12 +159,7 @@ impl Document {
         kind: Kind,
         f: impl FnOnce(S, &TransactionMut<'_>) -> Result<R, DocError>,
     ) -> Result<R, DocError> {
-        self.held.read(|txn| {
-            f(
-                S::from(self.handles.borrow().resolve(handle, kind, txn)?),
-                txn,
-            )
-        })
+        self.held.read(|txn| f(S::from(self.handles.borrow().resolve(handle, kind, txn)?), txn))
     }
 
     /// As `read`, with the table at hand to name the shared types that are read.
@@ -175,8 +170,7 @@ impl Document {
         f: impl FnOnce(S, &TransactionMut<'_>, &mut HandleTable) -> Result<R, DocError>,
     ) -> Result<R, DocError> {
         let handles = &mut *self.handles.borrow_mut();
-        self.held
-            .read(|txn| f(S::from(handles.resolve(handle, kind, txn)?), txn, handles))
+        self.held.read(|txn| f(S::from(handles.resolve(handle, kind, txn)?), txn, handles))
     }
 
     /// Opens the transaction if need be, but not for a handle that does not resolve.
@@ -186,17 +180,12 @@ impl Document {
         kind: Kind,
         f: impl FnOnce(S, &mut TransactionMut<'_>) -> Result<R, DocError>,
     ) -> Result<R, DocError> {
-        let branch = self
-            .held
-            .read(|txn| self.handles.borrow().resolve(handle, kind, txn))?;
+        let branch = self.held.read(|txn| self.handles.borrow().resolve(handle, kind, txn))?;
         f(S::from(branch), self.held.open())
     }
 }
 
 /// yrs says no to what the scanner let through. The tests look for such a case; there should be none.
 fn undecoded() -> DocError {
-    DocError::Malformed(Malformed {
-        offset: 0,
-        reason: "yrs cannot decode it",
-    })
+    DocError::Malformed(Malformed { offset: 0, reason: "yrs cannot decode it" })
 }

@@ -62,43 +62,18 @@ impl DocError {
 impl fmt::Display for DocError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            DocError::Range {
-                index,
-                count,
-                length,
-            } => {
-                write!(
-                    f,
-                    "{count} from index {index} reaches past the length {length}"
-                )
+            DocError::Range { index, count, length } => {
+                write!(f, "{count} from index {index} reaches past the length {length}")
             }
             DocError::SplitsCharacter { index } => {
-                write!(
-                    f,
-                    "index {index} is inside a character of two UTF-16 units; use the index before or after it"
-                )
+                write!(f, "index {index} is inside a character of two UTF-16 units; use the index before or after it")
             }
-            DocError::Type { asked, found } => write!(
-                f,
-                "this is {found}, not {asked}; ask for it by its own kind"
-            ),
-            DocError::EmbeddedString => write!(
-                f,
-                "a string cannot be embedded in a text; insert it as text"
-            ),
-            DocError::Deleted => write!(
-                f,
-                "this shared type has been deleted; read it again from its parent"
-            ),
+            DocError::Type { asked, found } => write!(f, "this is {found}, not {asked}; ask for it by its own kind"),
+            DocError::EmbeddedString => write!(f, "a string cannot be embedded in a text; insert it as text"),
+            DocError::Deleted => write!(f, "this shared type has been deleted; read it again from its parent"),
             DocError::Malformed(cause) => write!(f, "not an update in encoding v1: {cause}"),
-            DocError::Inapplicable(cause) => write!(
-                f,
-                "the update contradicts the document: {cause}; load it again"
-            ),
-            DocError::Busy => write!(
-                f,
-                "a local transaction is open; commit it before applying updates"
-            ),
+            DocError::Inapplicable(cause) => write!(f, "the update contradicts the document: {cause}; load it again"),
+            DocError::Busy => write!(f, "a local transaction is open; commit it before applying updates"),
         }
     }
 }

@@ -77,8 +77,7 @@ impl HandleTable {
         if let Some(&index) = self.by_id.get(&id) {
             return Handle { index, kind };
         }
-        let index =
-            u32::try_from(self.ids.len()).expect("a document has fewer than 2^32 operations");
+        let index = u32::try_from(self.ids.len()).expect("a document has fewer than 2^32 operations");
         self.by_id.insert(id.clone(), index);
         self.ids.push((id, kind));
         Handle { index, kind }
@@ -97,25 +96,14 @@ impl HandleTable {
     }
 
     /// The branch a handle names now. The reference is good for as long as the transaction is not written to.
-    pub(crate) fn resolve(
-        &self,
-        handle: Handle,
-        asked: Kind,
-        txn: &TransactionMut<'_>,
-    ) -> Result<BranchPtr, DocError> {
-        let branch = self
-            .id(handle)
-            .and_then(|id| id.get_branch(txn))
-            .ok_or(DocError::Deleted)?;
+    pub(crate) fn resolve(&self, handle: Handle, asked: Kind, txn: &TransactionMut<'_>) -> Result<BranchPtr, DocError> {
+        let branch = self.id(handle).and_then(|id| id.get_branch(txn)).ok_or(DocError::Deleted)?;
         if branch.is_deleted() {
             return Err(DocError::Deleted);
         }
         match Kind::of(branch.type_ref()) {
             Some(kind) if kind == asked => Ok(branch),
-            _ => Err(DocError::Type {
-                asked,
-                found: name_of(branch.type_ref()),
-            }),
+            _ => Err(DocError::Type { asked, found: name_of(branch.type_ref()) }),
         }
     }
 
@@ -141,9 +129,7 @@ pub(crate) fn name_of(type_ref: &TypeRef) -> &'static str {
         TypeRef::Map => "a map",
         TypeRef::Array => "an array",
         TypeRef::Text => "a text",
-        TypeRef::XmlElement(_) | TypeRef::XmlFragment | TypeRef::XmlHook | TypeRef::XmlText => {
-            "an XML type"
-        }
+        TypeRef::XmlElement(_) | TypeRef::XmlFragment | TypeRef::XmlHook | TypeRef::XmlText => "an XML type",
         TypeRef::SubDoc => "a subdocument",
         TypeRef::Undefined => "a type without a kind",
     }

@@ -31,9 +31,7 @@ impl HeldDoc {
             // SAFETY: the transaction borrows the lock that lives in the heap allocation which `doc` shares by `Arc`;
             // moving `HeldDoc` does not move that lock. `self.doc` is never replaced, and by the order of the fields it
             // outlives `self.txn`. `take` shortens the lifetime again before it hands the transaction out by value.
-            unsafe {
-                std::mem::transmute::<TransactionMut<'_>, TransactionMut<'static>>(transact(doc))
-            }
+            unsafe { std::mem::transmute::<TransactionMut<'_>, TransactionMut<'static>>(transact(doc)) }
         })
     }
 
@@ -64,6 +62,5 @@ impl HeldDoc {
 }
 
 fn transact(doc: &Doc) -> TransactionMut<'_> {
-    doc.try_transact_mut()
-        .expect("only HeldDoc opens transactions on this document, and none is open")
+    doc.try_transact_mut().expect("only HeldDoc opens transactions on this document, and none is open")
 }

@@ -38,13 +38,9 @@ impl Input {
         match self {
             Input::Any(Any::String(text)) => in_text && has_wide_characters(text),
             Input::Any(_) => false,
-            Input::Map(entries) => entries
-                .iter()
-                .any(|(_, value)| value.has_wide_characters(false)),
+            Input::Map(entries) => entries.iter().any(|(_, value)| value.has_wide_characters(false)),
             Input::Array(values) => values.iter().any(|value| value.has_wide_characters(false)),
-            Input::Text(pieces) => pieces
-                .iter()
-                .any(|piece| piece.insert.has_wide_characters(true)),
+            Input::Text(pieces) => pieces.iter().any(|piece| piece.insert.has_wide_characters(true)),
         }
     }
 }
@@ -107,9 +103,7 @@ impl Prelim for Input {
             }
             Input::Array(values) => insert_values(&ArrayRef::from(inner), txn, 0, values),
             Input::Text(pieces) => {
-                let delta = pieces
-                    .into_iter()
-                    .map(|piece| Delta::Inserted(piece.insert, piece.attrs));
+                let delta = pieces.into_iter().map(|piece| Delta::Inserted(piece.insert, piece.attrs));
                 TextRef::from(inner).apply_delta(txn, delta);
             }
         }
@@ -126,12 +120,7 @@ impl From<Input> for EmbedPrelim<Input> {
 }
 
 /// Inserts in order, with each run of plain values as one block. The index must be within the array.
-pub(crate) fn insert_values(
-    array: &ArrayRef,
-    txn: &mut TransactionMut,
-    mut index: u32,
-    values: Vec<Input>,
-) {
+pub(crate) fn insert_values(array: &ArrayRef, txn: &mut TransactionMut, mut index: u32, values: Vec<Input>) {
     let mut run: Vec<Any> = Vec::new();
     for value in values {
         match value {

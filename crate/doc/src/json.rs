@@ -10,10 +10,7 @@ use std::fmt::Write;
 use yrs::branch::{Branch, BranchPtr};
 use yrs::types::ToJson;
 use yrs::types::text::YChange;
-use yrs::{
-    Any, Array, ArrayRef, GetString, Map, MapRef, Number, Out, ReadTxn, Text, TextRef,
-    TransactionMut,
-};
+use yrs::{Any, Array, ArrayRef, GetString, Map, MapRef, Number, Out, ReadTxn, Text, TextRef, TransactionMut};
 
 use crate::error::DocError;
 use crate::handle::{Kind, name_of};
@@ -26,9 +23,7 @@ const SEQUENCE_KEY: &str = "sequence";
 const MAX_SHARED_DEPTH: usize = 200;
 
 pub(crate) fn whole_document(txn: &TransactionMut<'_>) -> Any {
-    let roots = txn
-        .root_refs()
-        .map(|(name, out)| (name.to_owned(), to_json(out, txn)));
+    let roots = txn.root_refs().map(|(name, out)| (name.to_owned(), to_json(out, txn)));
     Any::from(roots.collect::<HashMap<_, _>>())
 }
 
@@ -42,9 +37,7 @@ fn nested(out: Out, txn: &TransactionMut<'_>, depth: usize) -> Any {
     }
     match out {
         Out::YMap(map) => entries(&map, txn, depth),
-        Out::YArray(array) => {
-            sequence(BranchPtr::from(AsRef::<Branch>::as_ref(&array)), txn, depth)
-        }
+        Out::YArray(array) => sequence(BranchPtr::from(AsRef::<Branch>::as_ref(&array)), txn, depth),
         Out::UndefinedRef(branch) => inferred(branch, txn, depth),
         other => other.to_json(txn),
     }
@@ -63,9 +56,7 @@ fn inferred(branch: BranchPtr, txn: &TransactionMut<'_>, depth: usize) -> Any {
 }
 
 fn entries(map: &MapRef, txn: &TransactionMut<'_>, depth: usize) -> Any {
-    let entries = map
-        .iter(txn)
-        .map(|(key, out)| (key.to_owned(), nested(out, txn, depth + 1)));
+    let entries = map.iter(txn).map(|(key, out)| (key.to_owned(), nested(out, txn, depth + 1)));
     Any::from(entries.collect::<HashMap<_, _>>())
 }
 
@@ -74,10 +65,7 @@ fn sequence(branch: BranchPtr, txn: &TransactionMut<'_>, depth: usize) -> Any {
     match holds_text(branch, txn) {
         true => Any::from(TextRef::from(branch).get_string(txn)),
         false => {
-            let values = ArrayRef::from(branch)
-                .iter(txn)
-                .map(|out| nested(out, txn, depth + 1))
-                .collect::<Vec<_>>();
+            let values = ArrayRef::from(branch).iter(txn).map(|out| nested(out, txn, depth + 1)).collect::<Vec<_>>();
             Any::Array(values.into())
         }
     }
@@ -90,11 +78,7 @@ pub(crate) fn holds_text(branch: BranchPtr, txn: &TransactionMut<'_>) -> bool {
 
 /// Refuses a root of another kind, and one without a kind whose content the asked kind cannot hold: yrs would
 /// reinterpret it and then lose count.
-pub(crate) fn check_root(
-    txn: &TransactionMut<'_>,
-    name: &str,
-    asked: Kind,
-) -> Result<(), DocError> {
+pub(crate) fn check_root(txn: &TransactionMut<'_>, name: &str, asked: Kind) -> Result<(), DocError> {
     let Some(branch) = yrs::BranchID::get_root(txn, name) else {
         return Ok(());
     };
@@ -112,11 +96,8 @@ pub(crate) fn check_root(
 
 /// Whether there is more in the sequence than characters, embedded values and shared types: what only arrays hold.
 fn holds_values(branch: BranchPtr, txn: &TransactionMut<'_>) -> bool {
-    let in_text: u32 = TextRef::from(branch)
-        .diff(txn, YChange::identity)
-        .iter()
-        .map(|chunk| units(&chunk.insert))
-        .sum();
+    let in_text: u32 =
+        TextRef::from(branch).diff(txn, YChange::identity).iter().map(|chunk| units(&chunk.insert)).sum();
     in_text < ArrayRef::from(branch).len(txn)
 }
 
@@ -142,9 +123,7 @@ fn write_json(value: &Any, out: &mut String) {
         Any::Null | Any::Undefined => out.push_str("null"),
         Any::Bool(true) => out.push_str("true"),
         Any::Bool(false) => out.push_str("false"),
-        Any::Number(Number::Int(number)) => {
-            write!(out, "{number}").expect("writing to a string cannot fail")
-        }
+        Any::Number(Number::Int(number)) => write!(out, "{number}").expect("writing to a string cannot fail"),
         Any::Number(Number::Float(number)) if number.is_finite() => {
             write!(out, "{number}").expect("writing to a string cannot fail");
         }
@@ -155,10 +134,7 @@ fn write_json(value: &Any, out: &mut String) {
         }),
         Any::Array(values) => write_list(values.iter(), '[', ']', out, write_json),
         Any::Map(entries) => {
-            let mut entries: Vec<_> = entries
-                .iter()
-                .filter(|(_, value)| !matches!(value, Any::Undefined))
-                .collect();
+            let mut entries: Vec<_> = entries.iter().filter(|(_, value)| !matches!(value, Any::Undefined)).collect();
             entries.sort_unstable_by_key(|(key, _)| *key);
             write_list(entries.into_iter(), '{', '}', out, |(key, value), out| {
                 write_string(key, out);

@@ -40,9 +40,7 @@ pub use error::{DocError, Malformed};
 pub use handle::{Handle, Kind, Value};
 pub use input::{DeltaOp, Input, TextDelta, TextPiece};
 pub use json::to_json_string;
-pub use observe::{
-    ArrayDelta, Change, Event, EventBatch, KeyAction, KeyChange, ObserverId, PathStep,
-};
+pub use observe::{ArrayDelta, Change, Event, EventBatch, KeyAction, KeyChange, ObserverId, PathStep};
 pub use scan::{MAX_CLOCK, MAX_SUBDOCS_PER_UPDATE, MAX_VALUE_DEPTH, check_update};
 pub use yrs::types::Attrs;
 pub use yrs::{Any, Number};

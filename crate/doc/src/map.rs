@@ -55,15 +55,9 @@ impl Document {
     /// The entries, sorted by key.
     pub fn map_entries(&self, map: Handle) -> Result<Vec<(String, Value)>, DocError> {
         self.read_values::<MapRef, _>(map, Kind::Map, |map, txn, table| {
-            let mut entries: Vec<_> = map
-                .iter(txn)
-                .map(|(key, out)| (key.to_owned(), out))
-                .collect();
+            let mut entries: Vec<_> = map.iter(txn).map(|(key, out)| (key.to_owned(), out)).collect();
             entries.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
-            Ok(entries
-                .into_iter()
-                .map(|(key, out)| (key, table.value(out, txn)))
-                .collect())
+            Ok(entries.into_iter().map(|(key, out)| (key, table.value(out, txn))).collect())
         })
     }
 

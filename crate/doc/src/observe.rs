@@ -132,34 +132,21 @@ impl Document {
     }
 
     fn attach(&mut self, id: ObserverId, handle: Handle, deep: bool) -> Result<(), DocError> {
-        let mut branch = self
-            .held
-            .read(|txn| self.handles.borrow().resolve(handle, handle.kind, txn))?;
+        let mut branch = self.held.read(|txn| self.handles.borrow().resolve(handle, handle.kind, txn))?;
         let log = self.observers.log.clone();
         let handles = self.handles.clone();
-        let record = move |txn: &TransactionMut<'_>,
-                           events: &mut dyn Iterator<Item = &types::Event>| {
+        let record = move |txn: &TransactionMut<'_>, events: &mut dyn Iterator<Item = &types::Event>| {
             let mut handles = handles.borrow_mut();
-            let mut events: Vec<_> = events
-                .filter_map(|event| record(event, txn, &mut handles, log.local.get()))
-                .collect();
-            events.sort_by(|left, right| {
-                (left.path.len(), &left.path).cmp(&(right.path.len(), &right.path))
-            });
+            let mut events: Vec<_> =
+                events.filter_map(|event| record(event, txn, &mut handles, log.local.get())).collect();
+            events.sort_by(|left, right| (left.path.len(), &left.path).cmp(&(right.path.len(), &right.path)));
             if !events.is_empty() {
-                log.fresh.borrow_mut().push(EventBatch {
-                    observer: id,
-                    events,
-                });
+                log.fresh.borrow_mut().push(EventBatch { observer: id, events });
             }
         };
         match deep {
-            true => branch.observe_deep(key_of(id), move |txn, events| {
-                record(txn, &mut events.iter())
-            }),
-            false => branch.observe(key_of(id), move |txn, event| {
-                record(txn, &mut std::iter::once(event))
-            }),
+            true => branch.observe_deep(key_of(id), move |txn, events| record(txn, &mut events.iter())),
+            false => branch.observe(key_of(id), move |txn, event| record(txn, &mut std::iter::once(event))),
         }
         Ok(())
     }
@@ -169,12 +156,8 @@ impl Document {
         let Some((handle, _)) = self.observers.subscriptions.remove(&id) else {
             return false;
         };
-        let branch: Option<BranchPtr> = self.held.read(|txn| {
-            self.handles
-                .borrow()
-                .id(handle)
-                .and_then(|branch| branch.get_branch(txn))
-        });
+        let branch: Option<BranchPtr> =
+            self.held.read(|txn| self.handles.borrow().id(handle).and_then(|branch| branch.get_branch(txn)));
         // A type that is gone took its subscriptions along.
         if let Some(mut branch) = branch {
             branch.unobserve(&key_of(id));
@@ -208,28 +191,15 @@ fn key_of(id: ObserverId) -> Origin {
 }
 
 /// The record of one event; nothing for the types that this crate does not offer.
-fn record(
-    event: &types::Event,
-    txn: &TransactionMut<'_>,
-    handles: &mut HandleTable,
-    local: bool,
-) -> Option<Event> {
+fn record(event: &types::Event, txn: &TransactionMut<'_>, handles: &mut HandleTable, local: bool) -> Option<Event> {
     let change = match event {
         types::Event::Map(event) => Change::Map(key_changes(event.keys(txn).iter(), txn, handles)),
-        types::Event::Array(event) => Change::Array(
-            event
-                .delta(txn)
-                .iter()
-                .map(|step| array_step(step, txn, handles))
-                .collect(),
-        ),
-        types::Event::Text(event) => Change::Text(
-            event
-                .delta(txn)
-                .iter()
-                .map(|step| text_step(step, txn, handles))
-                .collect(),
-        ),
+        types::Event::Array(event) => {
+            Change::Array(event.delta(txn).iter().map(|step| array_step(step, txn, handles)).collect())
+        }
+        types::Event::Text(event) => {
+            Change::Text(event.delta(txn).iter().map(|step| text_step(step, txn, handles)).collect())
+        }
         _ => return None,
     };
     let Value::Shared(target) = handles.value(event.target(), txn) else {
@@ -239,12 +209,7 @@ fn record(
         PathSegment::Key(key) => PathStep::Key(key.to_string()),
         PathSegment::Index(index) => PathStep::Index(index),
     });
-    Some(Event {
-        target,
-        path: path.collect(),
-        change,
-        local,
-    })
+    Some(Event { target, path: path.collect(), change, local })
 }
 
 fn key_changes<'a, K: AsRef<str> + 'a>(
@@ -260,43 +225,26 @@ fn key_changes<'a, K: AsRef<str> + 'a>(
                 EntryChange::Updated(old, _) => (KeyAction::Update, value(old)),
                 EntryChange::Removed(old) => (KeyAction::Delete, value(old)),
             };
-            KeyChange {
-                key: key.as_ref().to_owned(),
-                action,
-                old,
-            }
+            KeyChange { key: key.as_ref().to_owned(), action, old }
         })
         .collect();
     changes.sort_unstable_by(|left, right| left.key.cmp(&right.key));
     changes
 }
 
-fn array_step(
-    step: &types::Change,
-    txn: &TransactionMut<'_>,
-    handles: &mut HandleTable,
-) -> ArrayDelta {
+fn array_step(step: &types::Change, txn: &TransactionMut<'_>, handles: &mut HandleTable) -> ArrayDelta {
     match step {
-        types::Change::Added(values) => ArrayDelta::Insert(
-            values
-                .iter()
-                .map(|out| handles.value(out.clone(), txn))
-                .collect(),
-        ),
+        types::Change::Added(values) => {
+            ArrayDelta::Insert(values.iter().map(|out| handles.value(out.clone(), txn)).collect())
+        }
         types::Change::Removed(count) => ArrayDelta::Delete(*count),
         types::Change::Retain(count) => ArrayDelta::Retain(*count),
     }
 }
 
-fn text_step(
-    step: &Delta,
-    txn: &TransactionMut<'_>,
-    handles: &mut HandleTable,
-) -> TextDelta<Value> {
+fn text_step(step: &Delta, txn: &TransactionMut<'_>, handles: &mut HandleTable) -> TextDelta<Value> {
     match step {
-        Delta::Inserted(out, attrs) => {
-            TextDelta::Insert(handles.value(out.clone(), txn), attrs.clone())
-        }
+        Delta::Inserted(out, attrs) => TextDelta::Insert(handles.value(out.clone(), txn), attrs.clone()),
         Delta::Deleted(count) => TextDelta::Delete(*count),
         Delta::Retain(count, attrs) => TextDelta::Retain(*count, attrs.clone()),
     }

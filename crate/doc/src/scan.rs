@@ -50,9 +50,7 @@ pub(crate) fn scan_update(bytes: &[u8]) -> Result<Noticed, Malformed> {
     scan.sections()?;
     scan.delete_set()?;
     scan.reader.end()?;
-    Ok(Noticed {
-        wide_characters: scan.wide_characters,
-    })
+    Ok(Noticed { wide_characters: scan.wide_characters })
 }
 
 /// Whether some character takes two UTF-16 units: those that take four bytes in UTF-8.
@@ -77,11 +75,7 @@ struct Scan<'a> {
 
 impl<'a> Scan<'a> {
     fn new(bytes: &'a [u8]) -> Self {
-        Scan {
-            reader: Reader::new(bytes),
-            subdocs: 0,
-            wide_characters: false,
-        }
+        Scan { reader: Reader::new(bytes), subdocs: 0, wide_characters: false }
     }
 
     fn sections(&mut self) -> Result<(), Malformed> {
@@ -123,9 +117,7 @@ impl<'a> Scan<'a> {
         let length = length(self)?;
         match clock.checked_add(length) {
             Some(end) if end <= MAX_CLOCK => Ok(end),
-            _ => self
-                .reader
-                .fail("a range that ends above the largest clock"),
+            _ => self.reader.fail("a range that ends above the largest clock"),
         }
     }
 
@@ -160,9 +152,7 @@ impl<'a> Scan<'a> {
         match kind {
             1 => self.reader.var(),
             // Yjs wrote this before version 13; yrs misreads it.
-            2 => self
-                .reader
-                .fail("content in the old JSON form, which is not supported"),
+            2 => self.reader.fail("content in the old JSON form, which is not supported"),
             3 => self.reader.buffer().map(|_| 1),
             4 => {
                 let text = self.reader.string()?;
@@ -199,9 +189,7 @@ impl<'a> Scan<'a> {
     fn subdocument(&mut self) -> Result<(), Malformed> {
         self.subdocs += 1;
         if self.subdocs > MAX_SUBDOCS_PER_UPDATE {
-            return self
-                .reader
-                .fail("more subdocuments than one update may bring");
+            return self.reader.fail("more subdocuments than one update may bring");
         }
         self.reader.string()?;
         self.value(0)

@@ -18,13 +18,7 @@ use crate::scan::has_wide_characters;
 impl Document {
     /// Inserts text before `index`. Without attributes it takes on the formatting to its left; with attributes it has
     /// exactly those.
-    pub fn text_insert(
-        &mut self,
-        text: Handle,
-        index: u32,
-        chunk: &str,
-        attrs: Option<Attrs>,
-    ) -> Result<(), DocError> {
+    pub fn text_insert(&mut self, text: Handle, index: u32, chunk: &str, attrs: Option<Attrs>) -> Result<(), DocError> {
         self.check_span(text, index, 0)?;
         if chunk.is_empty() {
             return Ok(());
@@ -52,13 +46,7 @@ impl Document {
     }
 
     /// Formats `count` units from `index` on. A null attribute takes the formatting away.
-    pub fn text_format(
-        &mut self,
-        text: Handle,
-        index: u32,
-        count: u32,
-        attrs: Attrs,
-    ) -> Result<(), DocError> {
+    pub fn text_format(&mut self, text: Handle, index: u32, count: u32, attrs: Attrs) -> Result<(), DocError> {
         self.check_span(text, index, count)?;
         if count == 0 || attrs.is_empty() {
             return Ok(());
@@ -98,9 +86,8 @@ impl Document {
         if delta.is_empty() {
             return Ok(());
         }
-        self.wide_characters |= delta
-            .iter()
-            .any(|op| matches!(op, TextDelta::Insert(value, _) if value.has_wide_characters(true)));
+        self.wide_characters |=
+            delta.iter().any(|op| matches!(op, TextDelta::Insert(value, _) if value.has_wide_characters(true)));
         self.write::<TextRef, _>(text, Kind::Text, |text, txn| {
             text.apply_delta(txn, delta.into_iter().map(Delta::from));
             Ok(())

@@ -23,10 +23,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn fail<T>(&self, reason: &'static str) -> Result<T, Malformed> {
-        Err(Malformed {
-            offset: self.at,
-            reason,
-        })
+        Err(Malformed { offset: self.at, reason })
     }
 
     pub(crate) fn end(&self) -> Result<(), Malformed> {

@@ -34,14 +34,11 @@ fn edit() -> impl Strategy<Value = Edit> {
             .prop_map(|(at, values)| Edit::ArrayInsert(at, values)),
         (any::<u16>(), word).prop_map(|(at, text)| Edit::ArrayNest(at, text)),
         (any::<u16>(), 0..4_u16).prop_map(|(at, count)| Edit::ArrayDelete(at, count)),
-        (any::<u16>(), word, any::<bool>())
-            .prop_map(|(at, text, bold)| Edit::TextInsert(at, text, bold)),
+        (any::<u16>(), word, any::<bool>()).prop_map(|(at, text, bold)| Edit::TextInsert(at, text, bold)),
         (any::<u16>(), 0..5_u16).prop_map(|(at, count)| Edit::TextDelete(at, count)),
-        (any::<u16>(), 0..5_u16, any::<Option<bool>>())
-            .prop_map(|(at, count, bold)| Edit::TextFormat(at, count, bold)),
+        (any::<u16>(), 0..5_u16, any::<Option<bool>>()).prop_map(|(at, count, bold)| Edit::TextFormat(at, count, bold)),
         (any::<u16>(), any::<i32>()).prop_map(|(at, value)| Edit::TextEmbed(at, value)),
-        (any::<u16>(), 0..5_u16, word)
-            .prop_map(|(at, count, text)| Edit::TextDelta(at, count, text)),
+        (any::<u16>(), 0..5_u16, word).prop_map(|(at, count, text)| Edit::TextDelta(at, count, text)),
         any::<i32>().prop_map(Edit::Inner),
     ]
 }
@@ -62,12 +59,7 @@ impl Replica {
         doc.observe(map, true).unwrap();
         doc.observe(array, true).unwrap();
         doc.observe(text, true).unwrap();
-        Replica {
-            doc,
-            map,
-            array,
-            text,
-        }
+        Replica { doc, map, array, text }
     }
 
     fn edit(&mut self, edit: Edit) {
@@ -82,15 +74,8 @@ impl Replica {
         let outcome = match edit {
             Edit::MapSet(key, value) => doc.map_set(map, &key.to_string(), Input::from(value)),
             Edit::MapNest(key) => {
-                let text = Input::Text(vec![TextPiece {
-                    insert: Input::from("t"),
-                    attrs: None,
-                }]);
-                doc.map_set(
-                    map,
-                    &key.to_string(),
-                    Input::Map(vec![("inner".into(), text)]),
-                )
+                let text = Input::Text(vec![TextPiece { insert: Input::from("t"), attrs: None }]);
+                doc.map_set(map, &key.to_string(), Input::Map(vec![("inner".into(), text)]))
             }
             Edit::MapDelete(key) => doc.map_delete(map, &key.to_string()).map(drop),
             Edit::MapClear => doc.map_clear(map),
@@ -100,10 +85,7 @@ impl Replica {
             }
             Edit::ArrayNest(at, text) => {
                 let at = place(at, doc.array_length(array).unwrap());
-                let text = Input::Text(vec![TextPiece {
-                    insert: Input::from(text),
-                    attrs: None,
-                }]);
+                let text = Input::Text(vec![TextPiece { insert: Input::from(text), attrs: None }]);
                 doc.array_insert(array, at, vec![Input::from(0), text, Input::from(1)])
             }
             Edit::ArrayDelete(at, count) => {
@@ -129,14 +111,7 @@ impl Replica {
             Edit::TextDelta(at, count, chunk) => {
                 let (at, count) = span(at, count, doc.text_length(text).unwrap());
                 let insert = TextDelta::Insert(Input::from(chunk), None);
-                doc.text_apply_delta(
-                    text,
-                    vec![
-                        TextDelta::Retain(at, None),
-                        insert,
-                        TextDelta::Delete(count),
-                    ],
-                )
+                doc.text_apply_delta(text, vec![TextDelta::Retain(at, None), insert, TextDelta::Delete(count)])
             }
             Edit::Inner(value) => {
                 for (_, entry) in doc.map_entries(map).unwrap() {

@@ -6,8 +6,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use headwater_doc::{
-    Any, Document, Input, Kind, MAX_CLOCK, MAX_SUBDOCS_PER_UPDATE, MAX_VALUE_DEPTH, TextDelta,
-    check_update,
+    Any, Document, Input, Kind, MAX_CLOCK, MAX_SUBDOCS_PER_UPDATE, MAX_VALUE_DEPTH, TextDelta, check_update,
 };
 use proptest::prelude::*;
 use yrs::updates::decoder::Decode;
@@ -49,10 +48,7 @@ fn survives(bytes: &[u8]) {
     let spent = allocated(|| {
         let checked = check_update(bytes);
         if checked.is_ok() {
-            assert!(
-                yrs::Update::decode_v1(bytes).is_ok(),
-                "passed the check but does not decode: {bytes:?}"
-            );
+            assert!(yrs::Update::decode_v1(bytes).is_ok(), "passed the check but does not decode: {bytes:?}");
         }
     });
     assert!(spent < ALLOCATED_BYTES_MAX, "{spent} bytes for {bytes:?}");
@@ -75,41 +71,16 @@ fn rich_update() -> Vec<u8> {
     let map = doc.root(Kind::Map, "map").unwrap();
     let array = doc.root(Kind::Array, "array").unwrap();
     let text = doc.root(Kind::Text, "text").unwrap();
-    let nested = Any::from(vec![
-        Any::from(1),
-        Any::from(0.1),
-        Any::from(true),
-        Any::Null,
-        Any::Undefined,
-    ]);
+    let nested = Any::from(vec![Any::from(1), Any::from(0.1), Any::from(true), Any::Null, Any::Undefined]);
     doc.map_set(map, "plain", Input::Any(nested)).unwrap();
-    doc.map_set(map, "bytes", Input::from(vec![1_u8, 2, 3]))
-        .unwrap();
-    doc.map_set(
-        map,
-        "shared",
-        Input::Map(vec![("k".into(), Input::Array(vec![Input::from("v")]))]),
-    )
-    .unwrap();
-    doc.array_push(
-        array,
-        vec![
-            Input::from(1_i64 << 40),
-            Input::Map(vec![]),
-            Input::from((1_i64 << 60) + 1),
-        ],
-    )
-    .unwrap();
+    doc.map_set(map, "bytes", Input::from(vec![1_u8, 2, 3])).unwrap();
+    doc.map_set(map, "shared", Input::Map(vec![("k".into(), Input::Array(vec![Input::from("v")]))])).unwrap();
+    doc.array_push(array, vec![Input::from(1_i64 << 40), Input::Map(vec![]), Input::from((1_i64 << 60) + 1)]).unwrap();
     doc.array_delete(array, 1, 1).unwrap();
     let bold = Some(Box::new([(Arc::from("bold"), Any::from(true))].into()));
     let delta = vec![
         TextDelta::Insert(Input::from("hello 😀"), bold),
-        TextDelta::Insert(
-            Input::Any(Any::Map(Arc::new(
-                [("src".to_owned(), Any::from("x"))].into(),
-            ))),
-            None,
-        ),
+        TextDelta::Insert(Input::Any(Any::Map(Arc::new([("src".to_owned(), Any::from("x"))].into()))), None),
     ];
     doc.text_apply_delta(text, delta).unwrap();
     doc.text_delete(text, 1, 2).unwrap();
@@ -138,11 +109,7 @@ fn one_block(info: u8, rest: &[u8]) -> Vec<u8> {
 fn refused(bytes: &[u8]) -> &'static str {
     let mut outcome = Ok(());
     let spent = allocated(|| outcome = check_update(bytes));
-    assert!(
-        spent < 64 << 10,
-        "{spent} bytes to refuse {} bytes",
-        bytes.len()
-    );
+    assert!(spent < 64 << 10, "{spent} bytes to refuse {} bytes", bytes.len());
     outcome.expect_err("should have been refused").reason
 }
 
@@ -157,16 +124,10 @@ fn what_yrs_writes_passes() {
 fn every_prefix_and_every_suffix_is_refused() {
     let update = rich_update();
     for end in 0..update.len() {
-        assert!(
-            check_update(&update[..end]).is_err(),
-            "the first {end} bytes"
-        );
+        assert!(check_update(&update[..end]).is_err(), "the first {end} bytes");
     }
     for more in [&[0][..], &[0, 0]] {
-        assert_eq!(
-            refused(&[&update[..], more].concat()),
-            "bytes after the end of the update"
-        );
+        assert_eq!(refused(&[&update[..], more].concat()), "bytes after the end of the update");
     }
 }
 
@@ -179,14 +140,8 @@ fn counts_are_not_believed() {
     assert_eq!(refused(&[&[1][..], &huge, &[1, 0]].concat()), too_many);
     assert_eq!(refused(&[&[0][..], &huge].concat()), too_many);
     assert_eq!(refused(&one_block(8, &huge)), too_many);
-    assert_eq!(
-        refused(&one_block(8, &[&[1, 117][..], &huge].concat())),
-        too_many
-    );
-    assert_eq!(
-        refused(&one_block(8, &[&[1, 118][..], &huge].concat())),
-        too_many
-    );
+    assert_eq!(refused(&one_block(8, &[&[1, 117][..], &huge].concat())), too_many);
+    assert_eq!(refused(&one_block(8, &[&[1, 118][..], &huge].concat())), too_many);
     assert_eq!(refused(&one_block(4, &huge)), too_many);
     assert_eq!(refused(&one_block(3, &huge)), too_many);
     assert_eq!(refused(&[0xff; 64]), "an integer that does not fit 64 bits");
@@ -197,10 +152,7 @@ fn depth_is_bounded() {
     let nest = |depth: usize| one_block(8, &[&[1][..], &[117, 1].repeat(depth), &[126]].concat());
     check_update(&nest(MAX_VALUE_DEPTH)).unwrap();
     survives(&nest(MAX_VALUE_DEPTH));
-    assert_eq!(
-        refused(&nest(MAX_VALUE_DEPTH + 1)),
-        "values nested too deep"
-    );
+    assert_eq!(refused(&nest(MAX_VALUE_DEPTH + 1)), "values nested too deep");
     assert_eq!(refused(&nest(1 << 20)), "values nested too deep");
     let mut json = Vec::new();
     var(200_000, &mut json);
@@ -216,31 +168,16 @@ fn clocks_and_clients_are_bounded() {
     applies(&one_block(0, &edge));
     let mut beyond = Vec::new();
     var(MAX_CLOCK + 1, &mut beyond);
-    assert_eq!(
-        refused(&one_block(0, &beyond)),
-        "a range that ends above the largest clock"
-    );
-    assert_eq!(
-        refused(&one_block(1, &beyond)),
-        "a range that ends above the largest clock"
-    );
-    assert_eq!(
-        refused(&[&[0, 1, 1, 1][..], &[1], &edge].concat()),
-        "a range that ends above the largest clock"
-    );
-    assert_eq!(
-        refused(&[&[1, 0, 1][..], &beyond, &[0]].concat()),
-        "a clock above the largest clock"
-    );
+    assert_eq!(refused(&one_block(0, &beyond)), "a range that ends above the largest clock");
+    assert_eq!(refused(&one_block(1, &beyond)), "a range that ends above the largest clock");
+    assert_eq!(refused(&[&[0, 1, 1, 1][..], &[1], &edge].concat()), "a range that ends above the largest clock");
+    assert_eq!(refused(&[&[1, 0, 1][..], &beyond, &[0]].concat()), "a clock above the largest clock");
     assert_eq!(refused(&one_block(0, &[0])), "an empty block");
     let mut client = vec![1, 0];
     var(1 << 53, &mut client);
     client.extend([0, 0]);
     assert_eq!(refused(&client), "a client id above 53 bits");
-    assert_eq!(
-        refused(&[2, 0, 1, 0, 0, 1, 0, 0]),
-        "a client with two sections"
-    );
+    assert_eq!(refused(&[2, 0, 1, 0, 0, 1, 0, 0]), "a client with two sections");
 }
 
 #[test]
