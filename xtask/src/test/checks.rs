@@ -38,7 +38,7 @@ impl Check {
     pub fn run(self, options: &Options) -> Result<Vec<String>> {
         match self {
             Check::Purity => purity::check().map(|figures| vec![figures]),
-            Check::Crates => crates(),
+            Check::Crates => crates(options),
             Check::Sizes => {
                 built()?;
                 size::report().map(|figures| vec![figures])
@@ -81,9 +81,12 @@ fn built() -> Result<()> {
 }
 
 /// Sums what the test harness says of each crate.
-fn crates() -> Result<Vec<String>> {
+fn crates(options: &Options) -> Result<Vec<String>> {
+    let mut tests = command::cargo();
+    tests.args(["test", "--workspace", "--no-fail-fast"]);
+    options.pass_on(&mut tests);
     let (mut passed, mut failed, mut ignored) = (0, 0, 0);
-    let outcome = command::watch(command::cargo().args(["test", "--workspace", "--no-fail-fast"]), |line| {
+    let outcome = command::watch(&mut tests, |line| {
         if line.starts_with("test result:") {
             passed += count(line, "passed");
             failed += count(line, "failed");

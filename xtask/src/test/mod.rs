@@ -5,6 +5,7 @@ mod checks;
 mod slice;
 
 use std::collections::BTreeMap;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -47,6 +48,15 @@ const SUITES: [Suite; 3] = [
 pub struct Options {
     pub full: bool,
     pub only: Option<String>,
+}
+
+impl Options {
+    /// Tests of either language find the round counts that were asked for in their environment.
+    fn pass_on(&self, tests: &mut Command) {
+        if self.full {
+            tests.env("HEADWATER_FULL", "1");
+        }
+    }
 }
 
 pub fn main(args: lexopt::Parser) -> Result<()> {

@@ -27,9 +27,7 @@ pub fn run(options: &Options) -> Result<Vec<String>> {
         .args(&files)
         .env("HEADWATER_WORKERD", workerd::binary()?)
         .env(setup::browser::VARIABLE, setup::browser::find_or_install()?);
-    if options.full {
-        tests.env("HEADWATER_FULL", "1");
-    }
+    options.pass_on(&mut tests);
     let mut figures = Vec::new();
     command::watch(&mut tests, |line| {
         figures.extend(line.split_once(FIGURES).map(|(_, figures)| figures.trim().to_owned()));
