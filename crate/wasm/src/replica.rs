@@ -189,11 +189,7 @@ impl Replica {
         effects
     }
 
-    fn execute(
-        &mut self,
-        output: Output,
-        applied: &mut Vec<DocName>,
-    ) -> Result<Option<Effect>, (DocName, DocError)> {
+    fn execute(&mut self, output: Output, applied: &mut Vec<DocName>) -> Result<Option<Effect>, (DocName, DocError)> {
         Ok(Some(match output {
             Output::Apply { doc, updates } => {
                 self.apply(&doc, &updates)?;
@@ -203,6 +199,10 @@ impl Replica {
             Output::Load { doc, updates } => {
                 self.apply(&doc, &updates)?;
                 Effect::new("loaded").with("doc", doc.as_str())
+            }
+            Output::Unloadable { doc, error } => {
+                self.docs.remove(&doc);
+                Effect::new("unloadable").with("doc", doc.as_str()).with("error", error_to_js(&error))
             }
             Output::Rebuild { doc, updates } => {
                 let client_id = self.client_id();
@@ -220,9 +220,9 @@ impl Replica {
             Output::Ping => Effect::new("ping"),
             Output::Ready => Effect::new("ready"),
             Output::Changed => Effect::new("changed"),
-            Output::Done { id, result } => Effect::new("done")
-                .with("id", id as f64)
-                .with_some("error", result.err().as_ref().map(error_to_js)),
+            Output::Done { id, result } => {
+                Effect::new("done").with("id", id as f64).with_some("error", result.err().as_ref().map(error_to_js))
+            }
         }))
     }
 

@@ -1,9 +1,10 @@
 //! What a node knows of one connection, and how that survives hibernation.
 
 use super::{Node, Output};
+use crate::batch::Write;
 use crate::error::{Code, Error};
 use crate::frontier::Frontier;
-use crate::ids::{ConnId, DocName, Lsn, Millis, Origin};
+use crate::ids::{ConnId, DocName, Lsn, Millis, Origin, Seq};
 use crate::limits::{ATTACHMENT_BYTES_MAX, BARRIERS_PER_CONNECTION_MAX, SUBSCRIPTIONS_MAX};
 use crate::wire::{Reader, Writer};
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,8 +15,9 @@ const VERSION: u8 = 1;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Conn {
     pub(super) is_greeted: bool,
-    /// Origins that push here: their own entries are not sent back to them.
-    pub(super) own: BTreeSet<Origin>,
+    /// Origins that push here, and how far each has: what a replica pushed is not sent back to it. Another tab may push
+    /// for the same origin and get further, so the origin alone does not tell.
+    pub(super) own: BTreeMap<Origin, Seq>,
     /// Origins whose writes are ignored until they resume after a rejection.
     pub(super) halted: BTreeSet<Origin>,
     /// Documents on the live stream.
@@ -42,6 +44,11 @@ pub(super) struct Group {
 }
 
 impl Conn {
+    /// Whether the replica has this write because it pushed it here.
+    pub(super) fn has_pushed(&self, write: &Write) -> bool {
+        self.own.get(&write.origin).is_some_and(|pushed| write.seq <= *pushed)
+    }
+
     pub(super) fn subscriptions(&self) -> usize {
         self.live.len() + self.groups.values().map(|group| group.docs.len()).sum::<usize>()
     }
@@ -59,11 +66,9 @@ impl Conn {
     fn encode(&self, barriers: &[(u64, Frontier)]) -> Vec<u8> {
         let mut out = Writer::default();
         out.byte(VERSION).byte(u8::from(self.is_greeted)).uint(self.last_group);
-        for origins in [&self.own, &self.halted] {
-            out.uint(origins.len() as u64);
-            for origin in origins.iter() {
-                out.fixed(origin.0);
-            }
+        out.uint(self.halted.len() as u64);
+        for origin in &self.halted {
+            out.fixed(origin.0);
         }
         encode_docs(&mut out, &self.live);
         out.uint(self.groups.len() as u64);
@@ -82,10 +87,8 @@ impl Conn {
             return Err(Error::malformed("the connection's state is of another version"));
         }
         let mut conn = Conn { is_greeted: input.byte()? == 1, last_group: input.uint()?, ..Conn::default() };
-        for origins in [&mut conn.own, &mut conn.halted] {
-            for _ in 0..input.count("origins", ATTACHMENT_BYTES_MAX)? {
-                origins.insert(input.origin()?);
-            }
+        for _ in 0..input.count("origins", ATTACHMENT_BYTES_MAX)? {
+            conn.halted.insert(input.origin()?);
         }
         conn.live = decode_docs(&mut input)?;
         for _ in 0..input.count("groups", SUBSCRIPTIONS_MAX)? {

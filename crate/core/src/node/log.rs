@@ -123,7 +123,7 @@ impl Node {
             |batch: Batch| -> Rc<[u8]> { NodeFrame::Entries { group: 0, epoch, through, batch }.encode().into() };
         let mut whole: Option<Rc<[u8]>> = None;
         for (conn, state) in &mut self.conns {
-            let wants = |write: &Write, doc: &DocName| state.live.contains(doc) && !state.own.contains(&write.origin);
+            let wants = |write: &Write, doc: &DocName| state.live.contains(doc) && !state.has_pushed(write);
             let parts =
                 || segment.batch.writes.iter().flat_map(|write| write.parts.iter().map(move |part| (write, part)));
             let bytes = if parts().all(|(write, part)| wants(write, &part.doc)) {
@@ -147,7 +147,7 @@ impl Node {
         }
         for (origin, (seq, lsn)) in last {
             let owners: Vec<ConnId> =
-                self.conns.iter().filter(|(_, state)| state.own.contains(&origin)).map(|(conn, _)| *conn).collect();
+                self.conns.iter().filter(|(_, state)| state.own.contains_key(&origin)).map(|(conn, _)| *conn).collect();
             owners.into_iter().for_each(|conn| self.acknowledge(conn, origin, seq, lsn));
         }
     }

@@ -318,8 +318,8 @@ impl Node {
     }
 
     fn take_frame(&mut self, conn: ConnId, frame: ClientFrame) -> Result<(), Error> {
-        if let ClientFrame::Hello { version, generation, origin, .. } = frame {
-            return self.hello(conn, version, generation, origin);
+        if let ClientFrame::Hello { version, generation, .. } = frame {
+            return self.hello(conn, version, generation);
         }
         if !self.conn(conn).is_greeted {
             return Err(Error::new(Code::OutOfOrder, "the first frame of a connection is hello"));
@@ -341,13 +341,7 @@ impl Node {
         }
     }
 
-    fn hello(
-        &mut self,
-        conn: ConnId,
-        version: u64,
-        generation: Generation,
-        origin: crate::ids::Origin,
-    ) -> Result<(), Error> {
+    fn hello(&mut self, conn: ConnId, version: u64, generation: Generation) -> Result<(), Error> {
         if self.conn(conn).is_greeted {
             return Err(Error::new(Code::OutOfOrder, "a connection says hello once"));
         }
@@ -364,7 +358,6 @@ impl Node {
         let end = self.log.end;
         let connection = self.conn(conn);
         connection.is_greeted = true;
-        connection.own.insert(origin);
         connection.sent = end;
         connection.is_changed = true;
         let welcome = NodeFrame::Welcome {

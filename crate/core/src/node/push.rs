@@ -17,7 +17,7 @@ impl Node {
         }
         let origin = batch.writes.first().expect("the decoder refuses an empty push").origin;
         let connection = self.conn(conn);
-        connection.is_changed |= connection.own.insert(origin);
+        connection.own.entry(origin).or_default();
         if connection.own.len() > ORIGINS_PER_CONNECTION_MAX {
             return Err(Error::too_large(
                 "the number of origins on a connection",
@@ -52,6 +52,8 @@ impl Node {
                 }
             }
             prev = seq;
+            let pushed = self.conn(conn).own.entry(origin).or_default();
+            *pushed = seq.max(*pushed);
         }
         if let Some(seq) = repeated {
             self.acknowledge_repeat(conn, origin, seq);

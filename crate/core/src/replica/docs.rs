@@ -187,8 +187,8 @@ impl Replica {
         self.reads_may_end();
     }
 
-    /// Storage failed while documents were being read: they stay as they are, or begin empty, and the status says why.
-    pub(super) fn docs_failed(&mut self, _error: &Error) {
+    /// Storage failed while documents were being read. An empty document in their place could overwrite them.
+    pub(super) fn docs_failed(&mut self, error: &Error) {
         let waiting: Vec<DocName> = self
             .docs
             .open
@@ -197,12 +197,13 @@ impl Replica {
             .map(|(name, _)| name.clone())
             .collect();
         for name in waiting {
-            self.doc_cannot_load(&name);
+            self.doc_cannot_load(&name, error);
         }
     }
 
-    pub(super) fn doc_cannot_load(&mut self, name: &DocName) {
+    pub(super) fn doc_cannot_load(&mut self, name: &DocName, error: &Error) {
         self.docs.open.remove(name);
+        self.outputs.push_back(Output::Unloadable { doc: name.clone(), error: error.clone() });
         self.is_changed = true;
     }
 
@@ -258,6 +259,10 @@ impl Replica {
 
     /// Entries of the log, with which the group's documents are held up to `through`.
     pub(super) fn entries(&mut self, group: u64, epoch: Epoch, through: Lsn, batch: Batch) {
+        // While the stream catches up, how far the leader's live stream has come says nothing of what is held here.
+        if group == 0 && self.docs.stream_is != Stream::Live {
+            return;
+        }
         let is_stream = group == 0 || self.docs.stream_is == Stream::CatchingUp(group);
         let members: BTreeSet<DocName> = self
             .docs

@@ -255,6 +255,9 @@ impl Replica {
         if version != PROTOCOL_VERSION {
             return Err(Error::new(Code::Version, format!("the leader speaks protocol version {version}")));
         }
+        if self.generation != Generation(0) && self.generation != generation {
+            return Err(Error::new(Code::DatabaseReset, "the leader is of another generation than this replica"));
+        }
         if self.generation != generation {
             self.generation = generation;
             self.persister.generation_changed();

@@ -176,6 +176,13 @@ pub enum Output {
         /// Updates to apply to an empty document.
         updates: Vec<Rc<[u8]>>,
     },
+    /// A document cannot be opened, since what is stored of it does not read back.
+    Unloadable {
+        /// The document.
+        doc: DocName,
+        /// Why.
+        error: Error,
+    },
     /// Content from elsewhere. Consecutive ones belong together.
     Apply {
         /// The document.

@@ -38,9 +38,6 @@ impl Replica {
         let Some(asked) = self.scans.remove(&token) else { return };
         if let Err(error) = self.take_rows(&asked, &rows) {
             let message = format!("storage does not read back ({}); nothing is overwritten", error.message);
-            if let Asked::DocRow(name) | Asked::DocUpdates(name) = &asked {
-                self.doc_cannot_load(name);
-            }
             return self.storage_failed(Error::new(Code::Corrupt, message));
         }
         let is_opening = self.scans.values().any(|asked| matches!(asked, Asked::Meta | Asked::Streams | Asked::Outbox));
