@@ -30,7 +30,8 @@ pub fn compare_bookmarks(left: &str, right: &str) -> Result<Option<i32>, JsValue
 pub fn describe_bookmark(text: &str) -> Result<JsValue, JsValue> {
     let bookmark = parse(text)?;
     let pair = |left: String, right: String| Array::of2(&left.into(), &right.into());
-    let epochs: Array = bookmark.frontier.epochs().map(|(epoch, lsn)| pair(epoch.to_string(), lsn.to_string())).collect();
+    let epochs: Array =
+        bookmark.frontier.epochs().map(|(epoch, lsn)| pair(epoch.to_string(), lsn.to_string())).collect();
     let origins: Array =
         bookmark.frontier.origins().map(|(origin, seq)| pair(origin.to_string(), seq.to_string())).collect();
     let generation = format!("{:016x}", bookmark.generation.0);

@@ -73,8 +73,6 @@ fn op_to_js(op: StoreOp) -> Effect {
             .with("table", table.as_str())
             .with("key", bytes_to_js(&key))
             .with("value", bytes_to_js(&value)),
-        StoreOp::Delete { table, key } => {
-            Effect::plain().with("table", table.as_str()).with("key", bytes_to_js(&key))
-        }
+        StoreOp::Delete { table, key } => Effect::plain().with("table", table.as_str()).with("key", bytes_to_js(&key)),
     }
 }

@@ -219,6 +219,7 @@ impl Replica {
             Output::Send { bytes } => Effect::new("send").with("bytes", bytes_to_js(&bytes)),
             Output::Ping => Effect::new("ping"),
             Output::Ready => Effect::new("ready"),
+            Output::OpenFailed { error } => Effect::new("fatal").with("error", error_to_js(&error)),
             Output::Changed => Effect::new("changed"),
             Output::Done { id, result } => {
                 Effect::new("done").with("id", id as f64).with_some("error", result.err().as_ref().map(error_to_js))

@@ -169,6 +169,11 @@ pub enum Output {
     Ping,
     /// Storage has been read; documents can be opened.
     Ready,
+    /// Storage could not be read; the replica is of no use.
+    OpenFailed {
+        /// Why.
+        error: Error,
+    },
     /// A document's stored content.
     Load {
         /// The document.

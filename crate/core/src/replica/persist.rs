@@ -143,6 +143,9 @@ impl Replica {
         self.is_changed = true;
         self.fail_stage_waits(Stage::Local, &error);
         self.docs_failed(&error);
+        if !self.is_ready {
+            self.outputs.push_back(Output::OpenFailed { error });
+        }
     }
 
     fn update_ops(&mut self, ops: &mut Vec<StoreOp>) {
