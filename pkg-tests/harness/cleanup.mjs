@@ -1,0 +1,71 @@
+/**
+ * What must end with the test process, whatever ends it: a failed test, Ctrl-C, the runner's timeout. It knows only
+ * functions that end things at once.
+ */
+
+import { rmSync } from "node:fs";
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+/**
+ * What tests pass to own something: a test's context, or `{ after }` of `node:test` for a whole file.
+ * @typedef {{ after(end: () => unknown): void }} Owner
+ */
+
+/** @type {Set<() => void>} */
+const endings = new Set();
+
+process.on("exit", endAll);
+for (const [signal, number] of /** @type {const} */ ([["SIGINT", 2], ["SIGTERM", 15], ["SIGHUP", 1]])) {
+  process.once(signal, () => process.exit(128 + number));
+}
+
+/**
+ * Has `end` called when the process ends; answers how to take that back.
+ * @param {() => void} end works without waiting
+ * @returns {() => void}
+ */
+export function endWithProcess(end) {
+  endings.add(end);
+  return () => void endings.delete(end);
+}
+
+/**
+ * A temporary folder that goes away with its owner.
+ * @param {Owner} owner
+ * @param {string} name
+ */
+export async function temporaryFolder(owner, name) {
+  const folder = await mkdtemp(join(tmpdir(), `headwater-${name}-`));
+  const remove = () => rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
+  const release = endWithProcess(remove);
+  owner.after(() => {
+    release();
+    remove();
+  });
+  return folder;
+}
+
+/**
+ * Kills a process or, as a negative number, a group; one that is gone already is passed over.
+ * @param {number | undefined} pid
+ */
+export function killNow(pid) {
+  try {
+    if (pid !== undefined) process.kill(pid, "SIGKILL");
+  } catch (error) {
+    if (/** @type {NodeJS.ErrnoException} */ (error).code !== "ESRCH") throw error;
+  }
+}
+
+function endAll() {
+  // The last begun is the first to end: a folder goes after the process that writes to it.
+  for (const end of [...endings].reverse()) {
+    try {
+      end();
+    } catch (error) {
+      console.error("cleaning up:", error);
+    }
+  }
+}
