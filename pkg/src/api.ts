@@ -1,0 +1,26 @@
+/** Everything public that is the same in all hosts. The entries add how the wasm is loaded. */
+
+export type { Bookmarks } from "./bookmarks.js";
+export { Database, type DatabaseEvents, type Pending } from "./database.js";
+export { Document, type DocumentChange, type DocumentEvents } from "./document.js";
+export { type ErrorCode, HeadwaterError } from "./errors.js";
+export type { Open } from "./open.js";
+export { Receipt } from "./receipt.js";
+export { Session } from "./session.js";
+export {
+  type ArrayDelta,
+  type Attributes,
+  type DeepObserver,
+  type KeyChange,
+  type Observer,
+  SharedArray,
+  type SharedArrayEvent,
+  SharedEvent,
+  SharedMap,
+  type SharedMapEvent,
+  SharedText,
+  type SharedTextEvent,
+  type TextDelta,
+} from "./shared/index.js";
+export type { StorageInfo } from "./store/store.js";
+export type * from "./types.js";

@@ -1,0 +1,130 @@
+/** A document as its users have it: shared types by name, transactions, events. Where it is kept is not its matter. */
+
+import { Emitter } from "./emitter.js";
+import type { Engine } from "./engine.js";
+import type { DocHandle } from "./generated/glue.js";
+import { checkFunction, checkTransact } from "./options.js";
+import type { Receipt } from "./receipt.js";
+import {
+  type DocHost,
+  ObserverHub,
+  rootArray,
+  rootMap,
+  rootText,
+  type SharedArray,
+  type SharedMap,
+  type SharedText,
+} from "./shared/index.js";
+import type { TransactOptions } from "./types.js";
+
+/** What a document tells. */
+export interface DocumentEvents {
+  /** It has changed: by a write made here, by what came from the leader, or by a reset. After its types' observers. */
+  change: DocumentChange;
+}
+
+/** A change of a document. */
+export interface DocumentChange {
+  /** The receipt of the write that did it, if it was made through this opening of the database. */
+  readonly receipt: Receipt | null;
+  /** Whether a rejected write was taken back: the document was made anew from what stands. */
+  readonly isReset: boolean;
+}
+
+/** A document. `db.doc(name)` answers the same one each time. */
+export class Document implements DocHost {
+  /** Its name. */
+  readonly name: string;
+  /** @internal */
+  readonly hub: ObserverHub = new ObserverHub(this);
+  readonly #engine: Engine;
+  readonly #handle: DocHandle;
+  readonly #emitter = new Emitter<DocumentEvents>();
+  #lastReceipt: Receipt | null = null;
+
+  /** Made by the package. */
+  constructor(engine: Engine, name: string, handle: DocHandle) {
+    this.#engine = engine;
+    this.name = name;
+    this.#handle = handle;
+  }
+
+  /** @internal */
+  get handle(): DocHandle {
+    const { death } = this.#engine;
+    if (death !== undefined) throw death;
+    return this.#handle;
+  }
+
+  /** @internal */
+  mutate<T>(f: () => T): T {
+    return this.#engine.transactions.mutate(this, f);
+  }
+
+  /** The map of this name, which every document has. */
+  getMap<T = any>(name: string): SharedMap<T> {
+    return rootMap<T>(this, name);
+  }
+
+  /** The array of this name, which every document has. */
+  getArray<T = any>(name: string): SharedArray<T> {
+    return rootArray<T>(this, name);
+  }
+
+  /** The text of this name, which every document has. */
+  getText(name: string): SharedText {
+    return rootText(this, name);
+  }
+
+  /** Everything as plain data. */
+  toJSON(): Record<string, unknown> {
+    return this.handle.toJSON() as Record<string, unknown>;
+  }
+
+  /**
+   * Runs `f` as one write, applied at once, and answers its receipt. Inside of another transaction it is a part of
+   * that one, with its receipt and its concern. If `f` throws, what it had written stays written, as in Yjs.
+   *
+   * A change outside of a transaction is a write of its own; its receipt is {@link lastReceipt}.
+   */
+  transact(f: (doc: this) => void, options: TransactOptions = {}): Receipt {
+    checkFunction(f, "transact");
+    checkTransact(options);
+    return this.#engine.transactions.transact(() => f(this), options);
+  }
+
+  /** The receipt of the last write to this document that was made through this opening of the database. */
+  get lastReceipt(): Receipt | null {
+    return this.#lastReceipt;
+  }
+
+  /** Adds a listener; answers how to remove it. */
+  on<Name extends keyof DocumentEvents>(name: Name, listener: (event: DocumentEvents[Name]) => void): () => void {
+    return this.#emitter.on(name, listener);
+  }
+
+  /** Lets go of the document. Its content stays in storage; it is not kept up to date until it is opened again. */
+  close(): void {
+    this.#engine.documents.close(this);
+  }
+
+  /** @internal A write of this opening has touched it; answers what to tell of it. */
+  committed(receipt: Receipt): () => void {
+    this.#lastReceipt = receipt;
+    return this.#telling({ receipt, isReset: false });
+  }
+
+  /** @internal Something has changed it from below; answers what to tell of it. */
+  changed(isReset: boolean): () => void {
+    return this.#telling({ receipt: null, isReset });
+  }
+
+  // Events are taken now, and told when nothing is in the way.
+  #telling(change: DocumentChange): () => void {
+    const events = this.#engine.instance.call(() => this.#handle.takeEvents());
+    return () => {
+      this.hub.dispatch(events);
+      this.#emitter.emit("change", change);
+    };
+  }
+}

@@ -1,0 +1,237 @@
+/**
+ * The one loop around a replica in wasm: inputs go in, one drain for all of a turn, effects are executed in their
+ * order, one timer. It decides nothing, and it runs user code only when nothing else is left to do.
+ */
+
+import type { PersistEffect, ReplicaEffect, ScanEffect } from "./effects.js";
+import { fromPlain, HeadwaterError, reportUncaught, toHeadwaterError } from "./errors.js";
+import type { Replica } from "./generated/glue.js";
+import type { Instance } from "./instance.js";
+import type { WebSocketClass } from "./platform/platform.js";
+import { Socket } from "./socket.js";
+import type { Store } from "./store/store.js";
+import { onAbort, type WaitEnd, Waits } from "./waits.js";
+
+/** The longest span that timers of all hosts understand. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
+/** What a driver works with. */
+export interface DriverParts {
+  readonly instance: Instance;
+  readonly replica: Replica;
+  readonly store: Store;
+  /** Where the leader is, unless there is none. */
+  readonly leader: { readonly url: string; readonly WebSocket: WebSocketClass } | undefined;
+  readonly now: () => number;
+}
+
+/** What it tells. Called after all effects of a drain were executed, outside of wasm. */
+export interface DriverEvents {
+  ready(): void;
+  loaded(doc: string): void;
+  applied(docs: readonly string[]): void;
+  rebuilt(doc: string): void;
+  /** Stages, pending writes or the status may have changed. */
+  changed(): void;
+  /** Storage has failed; the core goes on in memory. */
+  storageFailed(error: HeadwaterError): void;
+  died(cause: HeadwaterError): void;
+}
+
+/** Drives a replica. */
+export class Driver {
+  readonly #parts: DriverParts;
+  readonly #events: DriverEvents;
+  readonly #waits = new Waits();
+  #socket: Socket | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timerDue: number | undefined;
+  #isScheduled = false;
+  #isStopped = false;
+
+  /** Begins to drive. */
+  constructor(parts: DriverParts, events: DriverEvents) {
+    this.#parts = parts;
+    this.#events = events;
+    parts.instance.onDeath = (cause) => {
+      this.stop(cause);
+      events.died(cause);
+    };
+    this.#schedule();
+  }
+
+  /** Passes something to the replica and has its effects executed at the end of the turn. */
+  input<T>(f: (replica: Replica, now: number) => T): T {
+    const answer = this.ask(f);
+    this.#schedule();
+    return answer;
+  }
+
+  /** An input from an event of the host: there is nobody to whom its error could be thrown. */
+  tell(f: (replica: Replica, now: number) => void): void {
+    if (this.#isStopped) return;
+    try {
+      this.input(f);
+    } catch (error) {
+      if (this.#parts.instance.death === undefined) this.#parts.instance.die(error);
+    }
+  }
+
+  /** Asks the replica something that has no effects. */
+  ask<T>(f: (replica: Replica, now: number) => T): T {
+    return this.#parts.instance.call(() => f(this.#parts.replica, this.#parts.now()));
+  }
+
+  /**
+   * Begins a wait. `end` is called once, in the very turn in which the wait ends, so that what it then reads is what
+   * was waited for.
+   */
+  wait(
+    signal: AbortSignal | undefined,
+    begin: (replica: Replica, id: number, now: number) => void,
+    end: WaitEnd,
+  ): void {
+    let unlisten = () => {};
+    const id = this.#waits.add((error) => {
+      unlisten();
+      end(error);
+    });
+    try {
+      this.input((replica, now) => begin(replica, id, now));
+    } catch (error) {
+      return this.#waits.end(id, toHeadwaterError(error, "INTERNAL", "the wait could not begin"));
+    }
+    unlisten = onAbort(signal, (error) => {
+      this.#waits.end(id, error);
+      if (!this.#isStopped) this.input((replica, now) => replica.cancel(id, now));
+    });
+  }
+
+  /** Ends all waits, the socket, the timer and the storage. */
+  stop(reason: HeadwaterError): void {
+    if (this.#isStopped) return;
+    this.#isStopped = true;
+    clearTimeout(this.#timer);
+    this.#socket?.close();
+    this.#parts.store.close();
+    this.#waits.endAll(reason);
+  }
+
+  // A microtask: whatever is written in one turn shares a frame and a commit.
+  #schedule(): void {
+    if (this.#isScheduled || this.#isStopped) return;
+    this.#isScheduled = true;
+    queueMicrotask(() => {
+      this.#isScheduled = false;
+      if (!this.#isStopped) this.#drain();
+    });
+  }
+
+  #drain(): void {
+    const afterwards: (() => void)[] = [];
+    try {
+      const effects = this.ask((replica, now) => replica.poll(now)) as ReplicaEffect[];
+      for (const effect of effects) this.#execute(effect, afterwards);
+      this.#setTimer();
+    } catch (error) {
+      // Dying has told everybody already.
+      if (this.#parts.instance.death === undefined) this.#parts.instance.die(error);
+    }
+    for (const tell of afterwards) {
+      try {
+        tell();
+      } catch (error) {
+        reportUncaught(error);
+      }
+    }
+  }
+
+  #execute(effect: ReplicaEffect, afterwards: (() => void)[]): void {
+    switch (effect.type) {
+      case "persist":
+        return void this.#persist(effect);
+      case "scan":
+        return void this.#scan(effect);
+      case "connect":
+        return this.#connect();
+      case "disconnect":
+        this.#socket?.close();
+        this.#socket = undefined;
+        return;
+      case "send":
+        return this.#socket?.send(effect.bytes);
+      case "ping":
+        return this.#socket?.ping();
+      case "done":
+        afterwards.push(() => this.#waits.end(effect.id, effect.error && fromPlain(effect.error)));
+        return;
+      case "loaded":
+      case "rebuilt":
+        afterwards.push(() => this.#events[effect.type](effect.doc));
+        return;
+      case "applied":
+        afterwards.push(() => this.#events.applied(effect.docs));
+        return;
+      case "ready":
+      case "changed":
+        afterwards.push(() => this.#events[effect.type]());
+        return;
+      case "fatal":
+        this.#parts.instance.die(fromPlain(effect.error));
+    }
+  }
+
+  async #persist({ token, ops }: PersistEffect): Promise<void> {
+    try {
+      await this.#parts.store.commit(ops);
+    } catch (error) {
+      return this.#storageFailed(error);
+    }
+    this.tell((replica, now) => replica.persisted(token, now));
+  }
+
+  async #scan(effect: ScanEffect): Promise<void> {
+    let rows: Uint8Array[];
+    try {
+      rows = await this.#parts.store.scan(effect);
+    } catch (error) {
+      return this.#storageFailed(error);
+    }
+    this.tell((replica, now) => replica.scanned(effect.token, rows, now));
+  }
+
+  #storageFailed(cause: unknown): void {
+    if (this.#isStopped) return;
+    const error = toHeadwaterError(cause, "STORAGE_UNAVAILABLE", "storage failed");
+    this.tell((replica, now) => replica.storageFailed(error.code, error.message, now));
+    this.#events.storageFailed(error);
+  }
+
+  #connect(): void {
+    const { leader } = this.#parts;
+    if (leader === undefined) return;
+    const socket = new Socket(leader.WebSocket, leader.url, {
+      opened: () => this.tell((replica, now) => replica.connected(now)),
+      frame: (bytes) => this.tell((replica, now) => replica.frame(bytes, now)),
+      pong: () => this.tell((replica, now) => replica.pong(now)),
+      ended: () => {
+        this.#socket = undefined;
+        this.tell((replica, now) => replica.disconnected(now));
+      },
+    });
+    this.#socket = socket;
+  }
+
+  #setTimer(): void {
+    const due = this.#isStopped ? undefined : this.ask((replica) => replica.nextTimeout());
+    if (due === this.#timerDue) return;
+    clearTimeout(this.#timer);
+    this.#timerDue = due;
+    if (due === undefined) return;
+    const delay = Math.min(Math.max(Math.ceil(due - this.#parts.now()), 0), TIMER_MS_MAX);
+    this.#timer = setTimeout(() => {
+      this.#timerDue = undefined;
+      this.tell((replica, now) => replica.tick(now));
+    }, delay);
+  }
+}

@@ -1,0 +1,100 @@
+/** What the machines in wasm ask of their host, in the shapes that `poll` answers. Types only. */
+
+import type { PlainError } from "./errors.js";
+
+/** One change of storage; without a value it deletes the row. */
+export interface StoreOp {
+  readonly table: string;
+  readonly key: Uint8Array<ArrayBuffer>;
+  readonly value?: Uint8Array<ArrayBuffer>;
+}
+
+/** Commit all changes or none, then answer `persisted`. */
+export interface PersistEffect {
+  readonly type: "persist";
+  readonly token: number;
+  readonly ops: readonly StoreOp[];
+}
+
+/** Read rows, then answer `scanned`. */
+export interface ScanEffect {
+  readonly type: "scan";
+  readonly token: number;
+  readonly table: string;
+  readonly from: Uint8Array<ArrayBuffer>;
+  /** The first key that does not count any more. */
+  readonly to?: Uint8Array<ArrayBuffer>;
+  /** The most rows. */
+  readonly rows?: number;
+  /** The weight after which no further row is added. */
+  readonly bytes?: number;
+}
+
+/** What a replica asks for. */
+export type ReplicaEffect =
+  | PersistEffect
+  | ScanEffect
+  | { readonly type: "connect" | "disconnect" | "ping" }
+  | { readonly type: "ready" | "changed" }
+  | { readonly type: "send"; readonly bytes: Uint8Array<ArrayBuffer> }
+  | { readonly type: "loaded" | "rebuilt"; readonly doc: string }
+  | { readonly type: "applied"; readonly docs: readonly string[] }
+  | { readonly type: "done"; readonly id: number; readonly error?: PlainError }
+  | { readonly type: "fatal"; readonly error: PlainError };
+
+/** What a node asks for. */
+export type NodeEffect =
+  | PersistEffect
+  | ScanEffect
+  | { readonly type: "send"; readonly conn: number; readonly bytes: Uint8Array<ArrayBuffer> }
+  | { readonly type: "close"; readonly conn: number; readonly code: number; readonly reason: string }
+  | { readonly type: "attach"; readonly conn: number; readonly state: Uint8Array<ArrayBuffer> }
+  | AnswerEffect
+  | { readonly type: "failed"; readonly error: PlainError };
+
+/** The end of a query. */
+export interface AnswerEffect {
+  readonly type: "answer";
+  readonly id: number;
+  readonly error?: PlainError;
+  readonly bookmark?: string;
+  readonly json?: string;
+  readonly update?: Uint8Array<ArrayBuffer>;
+}
+
+/** What `Replica.status` answers. */
+export interface ReplicaStatus {
+  readonly phase: "local-only" | "offline" | "connecting" | "live" | "blocked";
+  readonly epoch?: bigint;
+  readonly generation: bigint;
+  readonly entries: number;
+  readonly staleness?: number;
+  readonly isStored: boolean;
+  readonly error?: PlainError;
+}
+
+/** What `Replica.pending` answers. */
+export interface ReplicaPending {
+  readonly count: number;
+  readonly bytes: number;
+  readonly oldestUnixMs?: number;
+}
+
+/** What `Replica.noteRead` answers. */
+export interface ReadNote {
+  readonly bookmark: string;
+  readonly entries: number;
+  readonly staleness?: number;
+}
+
+/** What `Node.status` answers. */
+export interface NodeStatus {
+  readonly isLoaded: boolean;
+  readonly generation: bigint;
+  readonly epoch: bigint;
+  readonly lsn: bigint;
+  readonly connections: number;
+  readonly rowsCommitted: bigint;
+  readonly entriesCommitted: bigint;
+  readonly failure?: PlainError;
+}

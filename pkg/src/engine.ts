@@ -1,0 +1,230 @@
+/**
+ * What the objects of one open database share: the driver, the transactions, the documents, the listeners. Users never
+ * see it.
+ */
+
+import { Documents } from "./documents.js";
+import { Driver, type DriverEvents, type DriverParts } from "./driver.js";
+import type { ReplicaPending, ReplicaStatus } from "./effects.js";
+import { Emitter } from "./emitter.js";
+import { fromPlain, HeadwaterError } from "./errors.js";
+import type { Replica } from "./generated/glue.js";
+import type { Instance } from "./instance.js";
+import { Receipt } from "./receipt.js";
+import type { StorageInfo } from "./store/store.js";
+import { Transactions } from "./transactions.js";
+import type { Concern, DatabaseStatus } from "./types.js";
+
+/** How long closing waits for storage. */
+const CLOSE_MS_MAX = 10_000;
+/** What the core may say of storage that it cannot go on with. */
+const STORAGE_CODES: ReadonlySet<string> = new Set(["STORAGE_UNAVAILABLE", "QUOTA", "CORRUPT"]);
+
+interface EngineEvents {
+  /** Stages, pending writes or the status may have changed. */
+  changed: null;
+  /** A rejected write was taken back in this document. */
+  reset: { readonly doc: string };
+  /** It is closed, or dead. */
+  ended: null;
+}
+
+/** What an engine is made of. */
+export interface EngineParts extends DriverParts {
+  /** The random number of this opening. */
+  readonly origin: bigint;
+  /** The stage at which writes count as done, unless they say otherwise. */
+  readonly concern: Concern;
+}
+
+/** One open database. */
+export class Engine implements DriverEvents {
+  readonly instance: Instance;
+  readonly driver: Driver;
+  readonly origin: bigint;
+  readonly concern: Concern;
+  readonly transactions = new Transactions(this);
+  readonly documents = new Documents(this);
+  readonly emitter = new Emitter<EngineEvents>();
+  /** What storage said last. */
+  storage: StorageInfo | null = null;
+  /** Settles when the replica has read its storage. */
+  readonly opened: Promise<void>;
+  #endOpening: (error?: HeadwaterError) => void = () => undefined;
+  #closing: Promise<void> | undefined;
+  #isEnded = false;
+  #hasStorageFailed = false;
+
+  /** Begins to read storage. */
+  constructor(parts: EngineParts) {
+    this.instance = parts.instance;
+    this.origin = parts.origin;
+    this.concern = parts.concern;
+    this.opened = new Promise((resolve, reject) => {
+      this.#endOpening = (error) => (error === undefined ? resolve() : reject(error));
+    });
+    this.driver = new Driver(parts, this);
+  }
+
+  /** Why the instance is dead, if it is. */
+  get death(): HeadwaterError | undefined {
+    return this.instance.death;
+  }
+
+  /** Whether it is closed, or about to be. */
+  get isClosed(): boolean {
+    return this.#closing !== undefined;
+  }
+
+  /** Throws if nothing new may begin. */
+  checkOpen(): void {
+    if (this.death !== undefined) throw this.death;
+    if (this.isClosed) throw closed();
+  }
+
+  /** A wait as a promise. */
+  async wait(
+    signal: AbortSignal | undefined,
+    begin: (replica: Replica, id: number, now: number) => void,
+  ): Promise<void> {
+    this.checkOpen();
+    await new Promise<void>((resolve, reject) => {
+      this.driver.wait(signal, begin, (error) => (error === undefined ? resolve() : reject(error)));
+    });
+  }
+
+  /** Unsent writes. */
+  pending(): ReplicaPending {
+    return this.driver.ask((replica) => replica.pending()) as ReplicaPending;
+  }
+
+  /** The receipts of unsent writes, oldest first. */
+  pendingReceipts(): Receipt[] {
+    const flat = this.driver.ask((replica) => replica.pendingWrites());
+    const receipts: Receipt[] = [];
+    for (let at = 0; at + 1 < flat.length; at += 2) {
+      const write = { origin: flat[at] as bigint, seq: flat[at + 1] as bigint };
+      receipts.push(new Receipt(this, this.concern, undefined, write));
+    }
+    return receipts;
+  }
+
+  /** Where the database stands. */
+  status(): DatabaseStatus {
+    const { death, storage } = this;
+    const base = { role: "replica", storage } as const;
+    if (death !== undefined) {
+      const unknown = { epoch: null, generation: null, lag: { entries: 0, ms: null }, isStored: false };
+      return { ...base, ...unknown, phase: "fatal", error: death };
+    }
+    const status = this.#status();
+    return {
+      ...base,
+      phase: this.#isEnded ? "closed" : status.phase,
+      epoch: status.epoch === undefined ? null : Number(status.epoch),
+      generation: status.generation === 0n ? null : status.generation.toString(16).padStart(16, "0"),
+      lag: { entries: status.entries, ms: status.staleness ?? null },
+      isStored: status.isStored,
+      error: status.error === undefined ? null : fromPlain(status.error),
+    };
+  }
+
+  /** Stores everything, then ends everything. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  /** @internal */
+  ready(): void {
+    this.#endOpening();
+    this.changed();
+  }
+
+  /** @internal */
+  loaded(doc: string): void {
+    this.documents.loaded(doc);
+  }
+
+  /** @internal */
+  applied(docs: readonly string[]): void {
+    for (const name of new Set(docs)) this.#docChanged(name, false);
+  }
+
+  /** @internal */
+  rebuilt(doc: string): void {
+    this.#docChanged(doc, true);
+    this.emitter.emit("reset", { doc });
+  }
+
+  /** @internal */
+  changed(): void {
+    if (this.documents.areLoading) this.#failLoading();
+    this.emitter.emit("changed", null);
+  }
+
+  /** @internal */
+  storageFailed(error: HeadwaterError): void {
+    this.#hasStorageFailed = true;
+    this.#endOpening(error);
+    this.documents.fail(error);
+  }
+
+  /** @internal */
+  died(cause: HeadwaterError): void {
+    this.#endOpening(cause);
+    this.documents.fail(cause);
+    this.emitter.emit("changed", null);
+    this.emitter.emit("ended", null);
+  }
+
+  async #close(): Promise<void> {
+    // The microtask lets `close` be remembered first: nothing new begins while this waits.
+    await null;
+    if (this.death === undefined) {
+      this.driver.tell((replica, now) => replica.pause(true, now));
+      await this.#stored();
+    }
+    this.driver.stop(closed());
+    this.documents.fail(closed());
+    this.#isEnded = true;
+    this.emitter.emit("changed", null);
+    this.emitter.emit("ended", null);
+  }
+
+  #stored(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => end(), CLOSE_MS_MAX);
+      const look = () => {
+        if (this.death !== undefined || this.#hasStorageFailed || this.#status().isStored) end();
+      };
+      const off = this.emitter.on("changed", look);
+      const end = () => {
+        clearTimeout(timer);
+        off();
+        resolve();
+      };
+      look();
+    });
+  }
+
+  #status(): ReplicaStatus {
+    return this.driver.ask((replica, now) => replica.status(now)) as ReplicaStatus;
+  }
+
+  #docChanged(name: string, isReset: boolean): void {
+    const doc = this.documents.get(name);
+    if (doc !== undefined) this.transactions.tell(doc.changed(isReset));
+  }
+
+  // The core gives up on documents whose storage does not read back; its status is where it says so.
+  #failLoading(): void {
+    const { error } = this.status();
+    if (error !== null && STORAGE_CODES.has(error.code)) this.documents.fail(error);
+  }
+}
+
+/** The error of whatever comes after the end. */
+export function closed(): HeadwaterError {
+  return new HeadwaterError("CLOSED", "the database was closed; open it again");
+}

@@ -1,0 +1,45 @@
+/** What differs between browsers, Node.js and workerd. Everything else is the same code in all of them. */
+
+import type { Store } from "../store/store.js";
+
+/** One host. Nothing of it is called before a database is opened. */
+export interface Platform {
+  /** The compiled core; compiled once, however many databases are opened. */
+  module(): Promise<WebAssembly.Module>;
+
+  /** The class to make sockets of. */
+  webSocket(): Promise<WebSocketClass>;
+
+  /** Opens storage that survives the process. */
+  openStore(localName: string): Promise<Store>;
+
+  /** Milliseconds of a clock that never goes back. */
+  now(): number;
+
+  /** Calls `wake` when the network or the page may be back, until the answered function is called. */
+  onWake(wake: () => void): () => void;
+}
+
+/** As much of the WebSocket class as is used: browsers, Node.js, workerd and `ws` all have it. */
+export type WebSocketClass = new (url: string) => WebSocketLike;
+
+/** As much of a WebSocket as is used. */
+export interface WebSocketLike {
+  binaryType: string;
+  send(data: string | Uint8Array<ArrayBuffer>): void;
+  close(): void;
+  addEventListener(type: "open" | "close" | "error", listener: () => void): void;
+  addEventListener(type: "message", listener: (event: { readonly data: unknown }) => void): void;
+}
+
+/** Keeps what `load` answered, unless it failed: then the next caller tries again. */
+export function once<T>(load: () => Promise<T>): () => Promise<T> {
+  let loaded: Promise<T> | undefined;
+  return () => {
+    loaded ??= load().catch((error: unknown) => {
+      loaded = undefined;
+      throw error;
+    });
+    return loaded;
+  };
+}

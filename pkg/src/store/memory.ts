@@ -1,0 +1,70 @@
+/** Storage that ends with the process. Only for those who asked for it: nothing in it ever counts as `local`. */
+
+import type { StoreOp } from "../effects.js";
+import { limitBytes, type Range, type StorageInfo, type Store } from "./store.js";
+
+/** One table: rows by key, and the keys in order. */
+class Table {
+  readonly #rows = new Map<string, { key: Uint8Array; value: Uint8Array }>();
+  #order: string[] | undefined;
+
+  apply(key: Uint8Array, value: Uint8Array | undefined): void {
+    const name = nameOf(key);
+    if (value === undefined) {
+      if (this.#rows.delete(name)) this.#order = undefined;
+      return;
+    }
+    if (!this.#rows.has(name)) this.#order = undefined;
+    this.#rows.set(name, { key, value });
+  }
+
+  scan(from: Uint8Array, to: Uint8Array | undefined, limit: number): Uint8Array[] {
+    // Sorted when it is next read: replicas read at the start and then hardly ever.
+    this.#order ??= [...this.#rows.keys()].sort();
+    const first = nameOf(from);
+    const end = to === undefined ? undefined : nameOf(to);
+    const found: Uint8Array[] = [];
+    for (const name of this.#order) {
+      if (end !== undefined && name >= end) break;
+      if (found.length >= limit * 2) break;
+      const row = name >= first ? this.#rows.get(name) : undefined;
+      if (row !== undefined) found.push(row.key, row.value);
+    }
+    return found;
+  }
+}
+
+/** Storage in memory. */
+export class MemoryStore implements Store {
+  readonly isDurable = false;
+  readonly #tables = new Map<string, Table>();
+
+  async commit(ops: readonly StoreOp[]): Promise<void> {
+    for (const { table, key, value } of ops) this.#table(table).apply(key, value);
+  }
+
+  async scan({ table, from, to, rows = Infinity, bytes }: Range): Promise<Uint8Array[]> {
+    return limitBytes(this.#table(table).scan(from, to, rows), bytes);
+  }
+
+  async info(): Promise<StorageInfo> {
+    return { kind: "memory", persisted: false, usage: null, quota: null };
+  }
+
+  close(): void {
+    this.#tables.clear();
+  }
+
+  #table(name: string): Table {
+    const table = this.#tables.get(name) ?? new Table();
+    this.#tables.set(name, table);
+    return table;
+  }
+}
+
+/** A key as a string of one character for each byte: strings compare as the bytes do. */
+function nameOf(key: Uint8Array): string {
+  let name = "";
+  for (const byte of key) name += String.fromCharCode(byte);
+  return name;
+}

@@ -1,0 +1,53 @@
+/**
+ * Storage as a replica sees it: tables of ordered binary keys, atomic commits, range scans. An adapter holds no
+ * decisions: which rows exist is decided in the core.
+ */
+
+import type { ScanEffect, StoreOp } from "../effects.js";
+
+/** What storage says of itself. */
+export interface StorageInfo {
+  /** Where rows are. */
+  readonly kind: "indexeddb" | "memory";
+  /** Whether the browser promised not to evict them; `null` while not known. */
+  readonly persisted: boolean | null;
+  /** Bytes this web site uses, as far as the browser tells. */
+  readonly usage: number | null;
+  /** Bytes this web site may use, as far as the browser tells. */
+  readonly quota: number | null;
+}
+
+/** A range of rows, and how many at most. */
+export type Range = Pick<ScanEffect, "table" | "from" | "to" | "rows" | "bytes">;
+
+/** One open storage of one database. */
+export interface Store {
+  /** Whether a commit survives the process. */
+  readonly isDurable: boolean;
+
+  /** Makes all changes or none; resolves once they are durable. */
+  commit(ops: readonly StoreOp[]): Promise<void>;
+
+  /** Rows in key order, flat: key, value, key, value … */
+  scan(range: Range): Promise<Uint8Array[]>;
+
+  /** What it says of itself now. */
+  info(): Promise<StorageInfo>;
+
+  /** Ends it. Nothing is called afterwards. */
+  close(): void;
+}
+
+/** The tables of a replica. */
+export const TABLES = ["meta", "docs", "updates", "outbox", "streams"] as const;
+
+/** Cuts flat rows after the first one that makes them weigh `bytes` or more; one row is always left. */
+export function limitBytes(rows: Uint8Array[], bytes: number | undefined): Uint8Array[] {
+  if (bytes === undefined) return rows;
+  let weight = 0;
+  for (let at = 0; at < rows.length; at += 2) {
+    weight += (rows[at]?.length ?? 0) + (rows[at + 1]?.length ?? 0);
+    if (weight >= bytes) return rows.slice(0, at + 2);
+  }
+  return rows;
+}

@@ -1,0 +1,114 @@
+/**
+ * The transactions of one database. All that is written between the outermost begin and its end, in however many
+ * documents, is one write with one receipt; afterwards, and never within wasm, observers are told.
+ */
+
+import type { Document } from "./document.js";
+import type { Engine } from "./engine.js";
+import { malformed, reportUncaught } from "./errors.js";
+import { Receipt } from "./receipt.js";
+import type { TransactOptions } from "./types.js";
+
+interface Open {
+  readonly receipt: Receipt;
+  readonly touched: Set<Document>;
+}
+
+/** The transactions of one database. */
+export class Transactions {
+  readonly #engine: Engine;
+  readonly #untold: (() => void)[] = [];
+  #open: Open | undefined;
+  #isReading = false;
+  #isTelling = false;
+
+  /** One for each database. */
+  constructor(engine: Engine) {
+    this.#engine = engine;
+  }
+
+  /** Runs one operation on a document, in a transaction of its own if none is open. */
+  mutate<T>(doc: Document, f: () => T): T {
+    return this.#within({}, (open) => {
+      open.touched.add(doc);
+      return this.#engine.instance.watch(f);
+    });
+  }
+
+  /** Runs a user's function as one transaction, or as a part of the open one, whose receipt it then answers. */
+  transact(f: () => unknown, options: TransactOptions): Receipt {
+    return this.#within(options, ({ receipt }) => {
+      const answer = f();
+      if (isThenable(answer)) {
+        throw malformed(
+          "transact takes a function that is done when it returns; this one returned a promise, and only what it wrote before that is in the transaction",
+        );
+      }
+      return receipt;
+    });
+  }
+
+  /** Runs a user's function that may only read. */
+  reading<T>(f: () => T): T {
+    this.#isReading = true;
+    try {
+      return f();
+    } finally {
+      this.#isReading = false;
+    }
+  }
+
+  /** Has observers told what has happened to a document. */
+  tell(tell: () => void): void {
+    this.#untold.push(tell);
+    this.#tellAll();
+  }
+
+  #within<T>(options: TransactOptions, f: (open: Open) => T): T {
+    if (this.#open !== undefined) return f(this.#open);
+    this.#engine.checkOpen();
+    if (this.#isReading) throw malformed("the function of session.read may only read; write before or after it");
+    // Before anything is applied: what is applied cannot be taken back.
+    this.#engine.driver.ask((replica) => replica.checkWritable());
+    const receipt = new Receipt(this.#engine, options.concern ?? this.#engine.concern, options.origin);
+    const open: Open = { receipt, touched: new Set() };
+    this.#open = open;
+    try {
+      return f(open);
+    } finally {
+      this.#open = undefined;
+      // Also when `f` threw: what it had written stays written, as in Yjs.
+      this.#commit(open);
+    }
+  }
+
+  #commit({ receipt, touched }: Open): void {
+    const { driver, instance, origin } = this.#engine;
+    if (instance.death !== undefined) return receipt.settle(null);
+    const seq = driver.input((replica) => replica.commit(Date.now()));
+    receipt.settle(seq === undefined ? null : { origin, seq });
+    if (seq !== undefined) for (const doc of touched) this.#untold.push(doc.committed(receipt));
+    this.#tellAll();
+  }
+
+  // What observers write is told after what they are being told, never in the middle of it.
+  #tellAll(): void {
+    if (this.#isTelling || this.#open !== undefined) return;
+    this.#isTelling = true;
+    try {
+      for (let tell = this.#untold.shift(); tell !== undefined; tell = this.#untold.shift()) {
+        try {
+          tell();
+        } catch (error) {
+          reportUncaught(error);
+        }
+      }
+    } finally {
+      this.#isTelling = false;
+    }
+  }
+}
+
+function isThenable(value: unknown): boolean {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === "function";
+}

@@ -1,0 +1,145 @@
+/** The options and answers of the public API. Types only. */
+
+import type { HeadwaterError } from "./errors.js";
+import type { StorageInfo } from "./store/store.js";
+
+/** How far a write has come. Later stages include the earlier ones. */
+export type Stage =
+  /** In the local document, nowhere else. */
+  | "applied"
+  /** In local storage, flushed to the device. Storage in memory never gets there: it skips this stage. */
+  | "local"
+  /** Committed by the leader. */
+  | "leader"
+  /** Committed by a quorum of the voters; with a single leader that is the leader. */
+  | "quorum"
+  /** Applied by every member that is configured as required. */
+  | "all";
+
+/** The stage at which a write counts as done. */
+export type Concern = Stage;
+
+/** What `open` takes. */
+export interface OpenOptions {
+  /** Where the leader is, `https:`, `wss:`, `http:` or `ws:`. Without it the database is local only. */
+  readonly url?: string | undefined;
+  /**
+   * Where the local copy is kept. By default in the browser's IndexedDB, every commit flushed to the device; it is an
+   * error where that is not to be had. `"memory"` keeps it in memory: nothing survives the page or the process.
+   */
+  readonly storage?: "memory" | StorageOptions | undefined;
+  /** When writes count as done, unless they say otherwise. `"leader"` by default; without a url, what storage gives. */
+  readonly concern?: Concern | undefined;
+  /** The name of the local copy; the database's by default. Two names are two replicas. */
+  readonly name?: string | undefined;
+  /** Whether to connect at once; `true` by default. See {@link Database.connect}. */
+  readonly connect?: boolean | undefined;
+}
+
+/** Storage that survives. */
+export interface StorageOptions {
+  /** A write is `local` when the device has it, not when the operating system has it. */
+  readonly durability?: "strict" | undefined;
+  /** Whether to ask the browser not to evict this site's storage; `true` by default. Some browsers ask their user. */
+  readonly persist?: boolean | undefined;
+}
+
+/** How long to wait, and who may end it. */
+export interface WaitOptions {
+  /** After so many milliseconds it ends with `TIMEOUT`, or `OFFLINE` if there is no connection then. */
+  readonly timeoutMs?: number | undefined;
+  /** Ends it with `ABORTED`. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What `transact` takes. */
+export interface TransactOptions {
+  /** When this write counts as done. The database's by default. */
+  readonly concern?: Concern | undefined;
+  /** Anything by which to recognise the write in its receipt and in the document's `change` event. */
+  readonly origin?: unknown;
+}
+
+/** What a read asks for. */
+export type Consistency =
+  /** Whatever is here. */
+  | "eventual"
+  /** Everything the session has written and read. */
+  | "session"
+  /** What the leader held at most that long ago. */
+  | { readonly maxStalenessMs: number }
+  /** Everything acknowledged before the read began. */
+  | "strong";
+
+/** What `session.read` takes. */
+export interface ReadOptions extends WaitOptions {
+  /** `"session"` by default. */
+  readonly consistency?: Consistency | undefined;
+  /** Whether to throw when the time is over, or to read what is here and say so. `"throw"` by default. */
+  readonly onTimeout?: "throw" | "stale" | undefined;
+}
+
+/** How far behind the leader. */
+export interface Lag {
+  /** Entries of the leader's log that are not here yet, as far as is known. */
+  readonly entries: number;
+  /** For how long at most the copy may have been out of date, by this host's clock; `null` while nothing proves it. */
+  readonly ms: number | null;
+}
+
+/** What a read was worth. */
+export interface ReadMeta {
+  /** The consistency that was asked for. */
+  readonly asked: Consistency;
+  /** The consistency that was given: what was asked for, or `"eventual"` after a time-out. */
+  readonly met: Consistency;
+  /** The session's bookmark, with this read in it. */
+  readonly bookmark: string;
+  /** How far behind the leader the document was. */
+  readonly lag: Lag;
+  /** Who answered. */
+  readonly servedBy: "local";
+  /** Writes that the leader had not acknowledged; the read shows them. */
+  readonly pending: number;
+}
+
+/** What a read answers. */
+export interface ReadResult<T> {
+  /** What the function answered. */
+  readonly value: T;
+  /** What it was worth. */
+  readonly meta: ReadMeta;
+}
+
+/** Where the database stands. */
+export interface DatabaseStatus {
+  /**
+   * `local-only`: there is no leader. `offline`: waiting to try again, or told not to connect. `blocked`: trying again
+   * would not help, see `error`. `fatal`: the instance is dead, open the database again.
+   */
+  readonly phase: "local-only" | "offline" | "connecting" | "live" | "blocked" | "fatal" | "closed";
+  /** What this member of the database is. */
+  readonly role: "replica";
+  /** The leader's tenure, while connected. */
+  readonly epoch: number | null;
+  /** Which life of the leader's storage this is a copy of; `null` before a leader has told it. */
+  readonly generation: string | null;
+  /** How far behind the leader the live documents are. */
+  readonly lag: Lag;
+  /** Whether everything that is known here is in local storage. */
+  readonly isStored: boolean;
+  /** Where the local copy is kept; `null` until the browser has told. */
+  readonly storage: StorageInfo | null;
+  /** Why it does not sync, or does not store. */
+  readonly error: HeadwaterError | null;
+}
+
+/** What a bookmark names. */
+export interface BookmarkDescription {
+  /** Which life of the database's storage. */
+  readonly generation: string;
+  /** Epochs and places in their logs. */
+  readonly epochs: readonly (readonly [epoch: string, lsn: string])[];
+  /** Openings of replicas and their writes. */
+  readonly origins: readonly (readonly [origin: string, seq: string])[];
+}
