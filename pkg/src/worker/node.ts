@@ -11,6 +11,8 @@ import { parsePath } from "./path.js";
 
 /** The close code for MALFORMED, as in the core: 4000 and the code's number. */
 const CLOSE_MALFORMED = 4004;
+/** How long the status waits for storage to be read. */
+const STATUS_MS_MAX = 5_000;
 /** The close code for a connection that ended without one. */
 const CLOSE_NORMAL = 1000;
 
@@ -78,7 +80,7 @@ export class HeadwaterNode extends Base {
       case "sync":
         return this.#accept(request);
       case "status":
-        return json(this.#status());
+        return json(await this.#status());
       case "doc":
         return this.#read(target.doc, url, request.headers);
       default:
@@ -108,7 +110,10 @@ export class HeadwaterNode extends Base {
     });
   }
 
-  #status(): object {
+  async #status(): Promise<object> {
+    // Asked for nothing, the node answers once it has read its storage; if it cannot, that is its status.
+    const nothing = { bookmark: undefined, isStrong: false, timeoutMs: STATUS_MS_MAX, format: "json" } as const;
+    await this.#host.query(undefined, nothing).catch(() => undefined);
     const status = this.#host.status();
     return {
       role: "leader",
