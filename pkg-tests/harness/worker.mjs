@@ -22,25 +22,29 @@ export class Worker {
   #child;
   #release = () => {};
   #storage;
+  #www;
   /** The port on loopback; the same after every restart. */
   port = 0;
   /** How often it was started. */
   starts = 0;
 
-  /** @param {string} storage */
-  constructor(storage) {
+  /** @param {string} storage @param {string} www */
+  constructor(storage, www) {
     this.#storage = storage;
+    this.#www = www;
   }
 
   /**
-   * Starts a worker on empty storage; it ends with its owner.
+   * Starts a worker on empty storage; it ends with its owner. Without `www` it serves no page.
    * @param {import("./cleanup.mjs").Owner} owner
+   * @param {{ www?: string }} [options]
    */
-  static async start(owner) {
+  static async start(owner, { www } = {}) {
     const folder = await temporaryFolder(owner, "worker");
-    const storage = join(folder, "storage");
+    const [storage, nothing] = [join(folder, "storage"), join(folder, "nothing")];
     await mkdir(storage);
-    const worker = new Worker(storage);
+    await mkdir(nothing);
+    const worker = new Worker(storage, www ?? nothing);
     owner.after(() => worker.kill());
     await worker.start();
     return worker;
@@ -66,7 +70,7 @@ export class Worker {
         join(ROOT, "worker/headwater.capnp"),
         "--control-fd=1",
         `--directory-path=storage=${this.#storage}`,
-        `--directory-path=www=${join(ROOT, "www/dist")}`,
+        `--directory-path=www=${this.#www}`,
         `--socket-addr=http=127.0.0.1:${this.port}`,
       ],
       { stdio: ["ignore", "pipe", "pipe"], cwd: ROOT },
