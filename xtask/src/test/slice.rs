@@ -1,10 +1,11 @@
 //! The JavaScript tests in `pkg-tests/slice`: given their tools, run one file after another, their figures gathered.
 //! A test states its figures in a line of standard output that has `figures: ` in it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::Options;
 use crate::{command, setup, workerd, workspace};
@@ -29,10 +30,22 @@ pub fn run(options: &Options) -> Result<Vec<String>> {
         .env(setup::browser::VARIABLE, setup::browser::find_or_install()?);
     options.pass_on(&mut tests);
     let mut figures = Vec::new();
-    command::watch(&mut tests, |line| {
+    let mut failed = BTreeSet::new();
+    let outcome = command::watch(&mut tests, |line| {
         figures.extend(line.split_once(FIGURES).map(|(_, figures)| figures.trim().to_owned()));
-    })?;
-    Ok(figures)
+        failed.extend(failure(line).map(str::to_owned));
+    });
+    match outcome {
+        Ok(()) => Ok(figures),
+        Err(_) if !failed.is_empty() => bail!("{}", failed.into_iter().collect::<Vec<_>>().join("; ")),
+        Err(error) => Err(error),
+    }
+}
+
+/// The name of a failed test, as in `✖ closing ends what waits (1.2ms)`.
+fn failure(line: &str) -> Option<&str> {
+    let (name, _took) = line.trim_start().strip_prefix("✖ ")?.rsplit_once(" (")?;
+    Some(name)
 }
 
 fn files(part: &str) -> Result<Vec<PathBuf>> {
@@ -48,4 +61,16 @@ fn files(part: &str) -> Result<Vec<PathBuf>> {
     files.sort();
     ensure!(!files.is_empty(), "no file in {DIRECTORY} ends in {SUFFIX} and has {part:?} in its name");
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::failure;
+
+    #[test]
+    fn failures_are_read_from_the_reporter() {
+        assert_eq!(failure("  ✖ ends (at once) (1.2ms)"), Some("ends (at once)"));
+        assert_eq!(failure("✔ ends (1.2ms)"), None);
+        assert_eq!(failure("✖ failing tests:"), None);
+    }
 }
