@@ -26,7 +26,7 @@ export interface Pending {
 
 /** What a database tells. */
 export interface DatabaseEvents {
-  /** Where it stands has changed. */
+  /** The phase, the epoch, the storage or the error has changed. Not told: `lag` and `isStored`, which every write moves. */
   status: DatabaseStatus;
   /** The number or the weight of pending writes has changed. */
   pending: Pending;
@@ -122,8 +122,8 @@ export class Database {
   #tell(): void {
     if (this.#emitter.has("status")) {
       const status = this.status;
-      // Staleness grows by itself; it is no news.
-      const told = JSON.stringify([{ ...status, lag: status.lag.entries, error: null }, status.error?.message]);
+      const { phase, epoch, generation, storage, error } = status;
+      const told = JSON.stringify([phase, epoch, generation, storage, error?.code, error?.message]);
       if (told !== this.#toldStatus) {
         this.#toldStatus = told;
         this.#emitter.emit("status", status);

@@ -124,7 +124,8 @@ export class Engine implements DriverEvents {
       epoch: status.epoch === undefined ? null : Number(status.epoch),
       generation: status.generation === 0n ? null : status.generation.toString(16).padStart(16, "0"),
       lag: { entries: status.entries, ms: status.staleness ?? null },
-      isStored: status.isStored,
+      // What a failed commit held counts as handed over in the core.
+      isStored: status.isStored && !this.#hasStorageFailed,
       error: status.error === undefined ? null : fromPlain(status.error),
     };
   }

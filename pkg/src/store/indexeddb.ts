@@ -11,6 +11,8 @@ import { limitBytes, type Range, type StorageInfo, type Store, TABLES } from "./
 const VERSION = 1;
 /** How long opening may take; a browser that blocks it does so for as long as another page holds on. */
 const OPEN_MS_MAX = 10_000;
+const ADVICE = 'pass storage: "memory" to open() to go on without it, knowing that nothing survives the page';
+/** How browsers name what happens to a connection that they closed by force. */
 const LOST = new Set(["InvalidStateError", "AbortError", "UnknownError"]);
 
 /** Storage in IndexedDB. */
@@ -120,7 +122,7 @@ export class IndexedDbStore implements Store {
  */
 function connect(name: string, purpose: "create" | "reopen"): Promise<IDBDatabase> {
   const { indexedDB } = globalThis;
-  if (indexedDB === undefined) throw unavailable("this host has no IndexedDB");
+  if (indexedDB === undefined) throw unavailable(`this host has no IndexedDB; ${ADVICE}`);
   return new Promise((resolve, reject) => {
     let isOver = false;
     const end = (error: unknown) => {
@@ -129,7 +131,7 @@ function connect(name: string, purpose: "create" | "reopen"): Promise<IDBDatabas
       reject(error);
     };
     const timer = setTimeout(() => {
-      end(unavailable(`IndexedDB did not open ${name} within ${OPEN_MS_MAX} ms; close other tabs of this site`));
+      end(unavailable(`IndexedDB did not open ${name} within ${OPEN_MS_MAX} ms; close other tabs of this site, or ${ADVICE}`));
     }, OPEN_MS_MAX);
     let request: IDBOpenDBRequest;
     try {
@@ -144,7 +146,7 @@ function connect(name: string, purpose: "create" | "reopen"): Promise<IDBDatabas
     // `onblocked` needs no answer: either the other page lets go, or the time is over.
     request.onerror = () => {
       const isGone = purpose === "reopen" && request.error?.name === "AbortError";
-      end(isGone ? unavailable(`the storage ${name} was deleted while it was open`) : coded(request.error));
+      end(isGone ? unavailable(`the storage ${name} was deleted while it was open; open the database again`) : coded(request.error));
     };
     request.onsuccess = () => {
       if (isOver) return request.result.close();
@@ -155,7 +157,6 @@ function connect(name: string, purpose: "create" | "reopen"): Promise<IDBDatabas
 }
 
 function isConnectionLost(error: unknown): boolean {
-  // Browsers show a connection that was closed by force in each of these ways.
   return error instanceof DOMException && LOST.has(error.name);
 }
 
@@ -164,10 +165,9 @@ function coded(error: unknown): HeadwaterError {
     const message = "the browser gives this site no more storage; what is written from now on is kept in memory only";
     return new HeadwaterError("QUOTA", message, { cause: error });
   }
-  return toHeadwaterError(error, "STORAGE_UNAVAILABLE", "IndexedDB failed");
+  return toHeadwaterError(error, "STORAGE_UNAVAILABLE", "IndexedDB failed, as it does in some private windows");
 }
 
 function unavailable(message: string): HeadwaterError {
-  const advice = 'pass storage: "memory" to open() to go on without storage, knowing that nothing survives the page';
-  return new HeadwaterError("STORAGE_UNAVAILABLE", `${message}; ${advice}`);
+  return new HeadwaterError("STORAGE_UNAVAILABLE", message);
 }
