@@ -1,0 +1,123 @@
+// Read after write: one side writes a number and hands its bookmark over, the other side reads at each consistency.
+// A read is stale when it answers with less than what was written before it was asked.
+
+import { byTestId, codeOf, describe, find, milliseconds, setText } from "./dom.ts";
+import type { Replica } from "./replica.ts";
+
+const DOC = "read-after-write";
+const TIMEOUT_MS = 2_000;
+const LEVELS = ["eventual", "session", "strong"] as const;
+type Level = (typeof LEVELS)[number];
+
+interface Outcome {
+  readonly verdict: "fresh" | "stale" | "error";
+  readonly words: string;
+  readonly title: string;
+  readonly waited: string;
+}
+
+export class Reads {
+  readonly #root: HTMLElement;
+  #writer: Replica;
+  #reader: Replica;
+
+  constructor(root: HTMLElement, writer: Replica, reader: Replica) {
+    this.#root = root;
+    this.#writer = writer;
+    this.#reader = reader;
+    byTestId(root, "read-swap").addEventListener("click", () => {
+      [this.#writer, this.#reader] = [this.#reader, this.#writer];
+      this.#drawDirection();
+    });
+    const button = byTestId<HTMLButtonElement>(root, "read-run");
+    button.addEventListener("click", async () => {
+      if (button.getAttribute("aria-disabled") === "true") return;
+      button.setAttribute("aria-disabled", "true");
+      await this.#run().catch((error: unknown) => this.#note(describe(error)));
+      button.setAttribute("aria-disabled", "false");
+    });
+    this.#drawDirection();
+  }
+
+  #drawDirection(): void {
+    const [writer, reader] = [this.#writer.name, this.#reader.name];
+    setText(byTestId(this.#root, "read-direction"), `${writer} → ${reader}`);
+    setText(byTestId(this.#root, "read-intro"), `${writer} writes a number and hands over its bookmark; ${reader} reads.`);
+    for (const level of LEVELS) this.#show(level, undefined);
+  }
+
+  async #run(): Promise<void> {
+    const [writer, reader] = [this.#writer, this.#reader];
+    for (const level of LEVELS) this.#show(level, undefined);
+    const db = writer.db;
+    const doc = await db?.doc(DOC);
+    // The reader holds the document, too, as an application would; what it reads is still its own copy.
+    await reader.db?.doc(DOC);
+    if (db === undefined || doc === undefined || reader.db === undefined) {
+      this.#note("CLOSED: a replica is being opened; try again in a moment");
+      return;
+    }
+    const numbers = doc.getMap("numbers");
+    const number = asNumber(numbers.get(writer.id)) + 1;
+    const receipt = doc.transact(() => numbers.set(writer.id, number));
+    writer.writes.add(receipt, { what: `Wrote the number ${number}` });
+    const session = db.session();
+    const bookmark = session.bookmark();
+    session.close();
+    this.#note(`Wrote ${number}. Bookmark ${bookmark}`);
+
+    const read = (level: Level) => this.#read(reader, writer, level, number, bookmark);
+    const strong = async () => {
+      // Strong answers for what was acknowledged before it began, so it begins when the leader has the write.
+      try {
+        await receipt.reached("leader", { timeoutMs: TIMEOUT_MS });
+      } catch (error) {
+        const title = `${writer.name}'s write is not at the leader. ${describe(error)}`;
+        this.#show("strong", { verdict: "error", words: codeOf(error), title, waited: "no write" });
+        return;
+      }
+      await read("strong");
+    };
+    await Promise.all([read("eventual"), read("session"), strong()]);
+  }
+
+  async #read(reader: Replica, writer: Replica, level: Level, number: number, bookmark: string): Promise<void> {
+    const { db } = reader;
+    if (db === undefined) return;
+    const session = db.session({ from: bookmark });
+    const begin = performance.now();
+    const waited = () => milliseconds(performance.now() - begin);
+    try {
+      const { value } = await session.read(DOC, (doc) => asNumber(doc.getMap("numbers").get(writer.id)), {
+        consistency: level,
+        timeoutMs: TIMEOUT_MS,
+      });
+      const verdict = value >= number ? "fresh" : "stale";
+      const title = `${reader.name} read ${value}; ${number} was written before`;
+      this.#show(level, { verdict, words: `${value} · ${verdict}`, title, waited: waited() });
+    } catch (error) {
+      this.#show(level, { verdict: "error", words: codeOf(error), title: describe(error), waited: waited() });
+    } finally {
+      session.close();
+    }
+  }
+
+  #show(level: Level, outcome: Outcome | undefined): void {
+    const row = byTestId(this.#root, `read-${level}`);
+    const answer = find(row, ".answer");
+    row.dataset["verdict"] = outcome?.verdict ?? "none";
+    setText(answer, outcome?.words ?? "–");
+    answer.title = outcome?.title ?? "";
+    setText(find(row, ".waited"), outcome?.waited ?? "");
+  }
+
+  #note(words: string): void {
+    const note = byTestId(this.#root, "read-note");
+    setText(note, words);
+    note.title = words;
+  }
+}
+
+function asNumber(value: unknown): number {
+  return typeof value === "number" ? value : 0;
+}
