@@ -97,8 +97,9 @@ export class IndexedDbStore implements Store {
       const answer = ask(transaction);
       transaction.oncomplete = () => resolve(answer());
       transaction.onabort = () => reject(transaction.error ?? new DOMException("the transaction aborted", "AbortError"));
-      // Without it the browser waits whether more is asked for.
-      transaction.commit();
+      // Without it the browser waits whether more is asked for. Not where answers are waited for: Chromium reports a
+      // transaction as complete while a large answer is still on its way to the page.
+      if (mode === "readwrite") transaction.commit();
     });
   }
 
