@@ -5,8 +5,8 @@
 use crate::error::Error;
 use crate::ids::{DocName, Origin, Seq};
 use crate::limits::{BATCH_WRITES_MAX, WRITE_BYTES_MAX, WRITE_PARTS_MAX};
+use crate::sorted::Map;
 use crate::wire::{Reader, Writer};
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// One document's share of a write.
@@ -90,11 +90,11 @@ impl Batch {
         let mut last = vec![Seq(0); origins.order.len()];
         out.uint(self.writes.len() as u64);
         for write in &self.writes {
-            let origin = origins.index[&write.origin];
+            let origin = origins.index[&&write.origin];
             out.uint(origin as u64).uint(write.seq.0 - last[origin].0).uint(write.parts.len() as u64);
             last[origin] = write.seq;
             for part in &write.parts {
-                out.uint(docs.index[&part.doc] as u64).bytes(&part.update);
+                out.uint(docs.index[&&part.doc] as u64).bytes(&part.update);
             }
         }
     }
@@ -164,11 +164,11 @@ fn index(value: u64, length: usize, what: &str) -> Result<usize, Error> {
 
 struct Dictionary<'a, T> {
     order: Vec<&'a T>,
-    index: BTreeMap<&'a T, usize>,
+    index: Map<&'a T, usize>,
 }
 
 fn dictionary<'a, T: Ord>(items: impl Iterator<Item = &'a T>) -> Dictionary<'a, T> {
-    let mut dictionary = Dictionary { order: Vec::new(), index: BTreeMap::new() };
+    let mut dictionary = Dictionary { order: Vec::new(), index: Map::default() };
     for item in items {
         if !dictionary.index.contains_key(item) {
             dictionary.index.insert(item, dictionary.order.len());

@@ -6,14 +6,14 @@
 use crate::error::Error;
 use crate::ids::{Epoch, Lsn, Origin, Seq};
 use crate::limits::FRONTIER_LOGS_MAX;
+use crate::sorted::Map;
 use crate::wire::{Reader, Writer};
-use std::collections::BTreeMap;
 
 /// A version vector over logs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Frontier {
-    epochs: BTreeMap<Epoch, Lsn>,
-    origins: BTreeMap<Origin, Seq>,
+    epochs: Map<Epoch, Lsn>,
+    origins: Map<Origin, Seq>,
 }
 
 impl Frontier {
@@ -97,7 +97,7 @@ impl Frontier {
 
     /// The part that names leaders' logs.
     pub fn epochs_only(&self) -> Self {
-        Self { epochs: self.epochs.clone(), origins: BTreeMap::new() }
+        Self { epochs: self.epochs.clone(), origins: Map::default() }
     }
 
     /// How many entries of leaders' logs `self` names that `held` does not hold.
@@ -147,18 +147,18 @@ impl Frontier {
     }
 }
 
-fn raise<K: Ord, V: Ord + Default>(logs: &mut BTreeMap<K, V>, log: K, to: V) {
+fn raise<K: Ord, V: Ord + Default>(logs: &mut Map<K, V>, log: K, to: V) {
     // A log held up to zero is not named, so that equal frontiers are equal maps.
     if to > V::default() {
-        let held = logs.entry(log).or_default();
+        let held = logs.get_or_default(log);
         if *held < to {
             *held = to;
         }
     }
 }
 
-fn ascending<K: Ord, V: Ord + Default>(logs: &mut BTreeMap<K, V>, log: K, to: V) -> Result<(), Error> {
-    let sorted = logs.last_key_value().is_none_or(|(last, _)| *last < log);
+fn ascending<K: Ord, V: Ord + Default>(logs: &mut Map<K, V>, log: K, to: V) -> Result<(), Error> {
+    let sorted = logs.last().is_none_or(|(last, _)| *last < log);
     if !sorted || to == V::default() {
         return Err(Error::malformed("a frontier names its logs in ascending order, once each and above zero"));
     }

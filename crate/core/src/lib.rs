@@ -32,6 +32,7 @@ pub mod node;
 pub mod replica;
 pub mod segment;
 pub mod session;
+pub mod sorted;
 pub mod stage;
 pub mod store;
 pub mod wire;

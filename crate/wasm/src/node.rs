@@ -7,10 +7,10 @@ use crate::effect::{Effect, bytes_to_js, error_to_js, rows_from_js};
 use crate::host::{doc_name, malformed, millis, storage_error};
 use headwater_core::error::Code;
 use headwater_core::node::{self, Config, Input, Output, Query};
+use headwater_core::sorted::Map;
 use headwater_core::{Bookmark, ConnId, Error, Generation, Token};
 use headwater_doc::{Document, check_update};
 use js_sys::{Array, Uint8Array};
-use std::collections::BTreeMap;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -31,7 +31,7 @@ struct Answering {
 #[wasm_bindgen]
 pub struct Node {
     core: node::Node,
-    answering: BTreeMap<u64, Answering>,
+    answering: Map<u64, Answering>,
 }
 
 #[wasm_bindgen]
@@ -42,7 +42,7 @@ impl Node {
         console_error_panic_hook::set_once();
         let check = |update: &[u8]| check_update(update).map_err(|cause| cause.to_string());
         let config = Config { fresh_generation: Generation(generation), check };
-        Self { core: node::Node::new(config), answering: BTreeMap::new() }
+        Self { core: node::Node::new(config), answering: Map::default() }
     }
 
     /// A replica connected.

@@ -8,11 +8,11 @@ use crate::effect::{Effect, bytes_to_js, error_to_js, rows_from_js};
 use crate::host::{doc_name, malformed, millis, storage_error, throw};
 use headwater_core::replica::{self, Config, Input, Output, Phase, Wait};
 use headwater_core::session::Consistency;
+use headwater_core::sorted::Map;
 use headwater_core::{DocName, Error, Origin, Part, Seq, Stage, Token};
 use headwater_doc::{DocError, Document};
 use js_sys::{Array, Uint8Array};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -23,7 +23,7 @@ type Shared = Rc<RefCell<Document>>;
 #[wasm_bindgen]
 pub struct Replica {
     core: replica::Replica,
-    docs: BTreeMap<DocName, Shared>,
+    docs: Map<DocName, Shared>,
     /// From it yrs client ids are derived; it is random and never stored.
     entropy: u64,
 }
@@ -36,7 +36,7 @@ impl Replica {
     pub fn new(origin: u64, has_leader: bool, is_durable: bool, seed: u64) -> Self {
         console_error_panic_hook::set_once();
         let config = Config { origin: Origin(origin), has_leader, is_durable, jitter_seed: seed };
-        Self { core: replica::Replica::new(config), docs: BTreeMap::new(), entropy: seed }
+        Self { core: replica::Replica::new(config), docs: Map::default(), entropy: seed }
     }
 
     /// The rows of a scan: key, value, key, value …
@@ -102,7 +102,7 @@ impl Replica {
     pub fn open_doc(&mut self, name: &str, now: f64) -> Result<DocHandle, JsValue> {
         let name = doc_name(name)?;
         let client_id = self.client_id();
-        let doc = self.docs.entry(name.clone()).or_insert_with(|| Rc::new(RefCell::new(Document::new(client_id))));
+        let doc = self.docs.get_or_insert_with(name.clone(), || Rc::new(RefCell::new(Document::new(client_id))));
         let handle = DocHandle::from_inner(doc.clone());
         self.handle(Input::OpenDoc { doc: name }, now);
         Ok(handle)
@@ -259,7 +259,7 @@ impl Replica {
     /// Ends the open transactions of all documents as one write; its seq, or undefined if nothing changed.
     pub fn commit(&mut self, unix_ms: f64) -> Option<u64> {
         let mut parts = Vec::new();
-        for (name, doc) in &self.docs {
+        for (name, doc) in self.docs.iter() {
             let update = doc.borrow_mut().commit();
             parts.extend(update.map(|update| Part { doc: name.clone(), update: update.into() }));
         }

@@ -6,8 +6,8 @@ use crate::error::{Code, Error};
 use crate::frontier::Frontier;
 use crate::ids::{ConnId, DocName, Lsn, Millis, Origin, Seq};
 use crate::limits::{ATTACHMENT_BYTES_MAX, BARRIERS_PER_CONNECTION_MAX, SUBSCRIPTIONS_MAX};
+use crate::sorted::{Map, Set};
 use crate::wire::{Reader, Writer};
-use std::collections::{BTreeMap, BTreeSet};
 
 const VERSION: u8 = 1;
 
@@ -17,13 +17,13 @@ pub(super) struct Conn {
     pub(super) is_greeted: bool,
     /// Origins that push here, and how far each has: what a replica pushed is not sent back to it. Another tab may push
     /// for the same origin and get further, so the origin alone does not tell.
-    pub(super) own: BTreeMap<Origin, Seq>,
+    pub(super) own: Map<Origin, Seq>,
     /// Origins whose writes are ignored until they resume after a rejection.
-    pub(super) halted: BTreeSet<Origin>,
+    pub(super) halted: Set<Origin>,
     /// Documents on the live stream.
-    pub(super) live: BTreeSet<DocName>,
+    pub(super) live: Set<DocName>,
     /// Documents that are catching up.
-    pub(super) groups: BTreeMap<u64, Group>,
+    pub(super) groups: Map<u64, Group>,
     pub(super) last_group: u64,
     /// How far the replica has been told that the live stream has come.
     pub(super) sent: Lsn,
@@ -34,7 +34,7 @@ pub(super) struct Conn {
 /// Documents that catch up together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Group {
-    pub(super) docs: BTreeSet<DocName>,
+    pub(super) docs: Set<DocName>,
     /// What the replica holds of them once it has taken in all that was sent.
     pub(super) at: Frontier,
     /// Frames that may still be sent.
@@ -67,12 +67,12 @@ impl Conn {
         let mut out = Writer::default();
         out.byte(VERSION).byte(u8::from(self.is_greeted)).uint(self.last_group);
         out.uint(self.halted.len() as u64);
-        for origin in &self.halted {
+        for origin in self.halted.iter() {
             out.fixed(origin.0);
         }
         encode_docs(&mut out, &self.live);
         out.uint(self.groups.len() as u64);
-        for (id, group) in &self.groups {
+        for (id, group) in self.groups.iter() {
             group.at.encode(out.uint(*id).uint(group.credit.max(0) as u64));
             encode_docs(&mut out, &group.docs);
         }
@@ -132,13 +132,13 @@ impl Node {
     }
 }
 
-fn encode_docs(out: &mut Writer, docs: &BTreeSet<DocName>) {
+fn encode_docs(out: &mut Writer, docs: &Set<DocName>) {
     out.uint(docs.len() as u64);
     for doc in docs.iter() {
         out.text(doc.as_str());
     }
 }
 
-fn decode_docs(input: &mut Reader<'_>) -> Result<BTreeSet<DocName>, Error> {
+fn decode_docs(input: &mut Reader<'_>) -> Result<Set<DocName>, Error> {
     (0..input.count("documents", SUBSCRIPTIONS_MAX)?).map(|_| input.doc_name()).collect()
 }

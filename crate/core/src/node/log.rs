@@ -11,9 +11,9 @@ use crate::frontier::Frontier;
 use crate::ids::{ConnId, DocName, Epoch, Lsn, Origin, Seq, Token};
 use crate::limits::{BATCH_BYTES_TARGET, BATCH_WRITES_MAX, CHECKPOINT_ROWS};
 use crate::segment::Segment;
+use crate::sorted::Map;
 use crate::stage::Stage;
 use crate::store::{self, StoreOp, Table};
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 const FENCE: &str = "fence";
@@ -122,7 +122,7 @@ impl Node {
         let encode =
             |batch: Batch| -> Rc<[u8]> { NodeFrame::Entries { group: 0, epoch, through, batch }.encode().into() };
         let mut whole: Option<Rc<[u8]>> = None;
-        for (conn, state) in &mut self.conns {
+        for (conn, state) in self.conns.iter_mut() {
             let wants = |write: &Write, doc: &DocName| state.live.contains(doc) && !state.has_pushed(write);
             let parts =
                 || segment.batch.writes.iter().flat_map(|write| write.parts.iter().map(move |part| (write, part)));
@@ -141,7 +141,7 @@ impl Node {
     }
 
     fn acknowledge_all(&mut self, segment: &Segment) {
-        let mut last: BTreeMap<Origin, (Seq, Lsn)> = BTreeMap::new();
+        let mut last: Map<Origin, (Seq, Lsn)> = Map::default();
         for (place, write) in segment.batch.writes.iter().enumerate() {
             last.insert(write.origin, (write.seq, Lsn(segment.first.0 + place as u64)));
         }

@@ -24,13 +24,14 @@ use crate::frame::{ClientFrame, NodeFrame, PROTOCOL_VERSION};
 use crate::frontier::Frontier;
 use crate::ids::{ConnId, DocName, Epoch, Generation, Lsn, Millis, Token};
 use crate::limits::LOADING_INPUTS_MAX;
+use crate::sorted::Map;
 use crate::store::{Row, Scan, StoreOp};
 use barrier::Waiters;
 use conn::Conn;
 use load::Loading;
 use log::Log;
 use origins::OriginTable;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 /// What a node is told when it is made.
@@ -205,9 +206,9 @@ pub struct Node {
     generation: Generation,
     log: Log,
     origins: OriginTable,
-    conns: BTreeMap<ConnId, Conn>,
+    conns: Map<ConnId, Conn>,
     waiters: Waiters,
-    scans: BTreeMap<Token, catch_up::Reader>,
+    scans: Map<Token, catch_up::Reader>,
     next_token: u64,
     outputs: VecDeque<Output>,
 }
@@ -221,9 +222,9 @@ impl Node {
             generation: Generation(0),
             log: Log::default(),
             origins: OriginTable::default(),
-            conns: BTreeMap::new(),
+            conns: Map::default(),
             waiters: Waiters::default(),
-            scans: BTreeMap::new(),
+            scans: Map::default(),
             next_token: 0,
             outputs: VecDeque::new(),
         };

@@ -1,13 +1,13 @@
 //! Recent origins and how far each has been appended, so that a repeated write has one effect and the same answer.
 //!
-//! The table is bounded: beyond `ORIGINS_MAX` the origin that has been silent longest is forgotten. A repeat from a
-//! forgotten origin is appended again, which a CRDT forgives.
+//! The table is bounded: beyond `ORIGINS_MAX` the origins that have been silent longest are forgotten, an eighth of them
+//! at once. A repeat from a forgotten origin is appended again, which a CRDT forgives.
 
 use crate::ids::{Lsn, Origin, Seq};
 use crate::limits::ORIGINS_MAX;
+use crate::sorted::Map;
 use crate::store::{self, StoreOp, Table};
 use crate::wire::Writer;
-use std::collections::{BTreeMap, BTreeSet};
 
 /// An origin's highest write that has an LSN, committed or about to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,10 +18,9 @@ pub(super) struct Place {
 
 #[derive(Default)]
 pub(super) struct OriginTable {
-    places: BTreeMap<Origin, Place>,
-    by_lsn: BTreeSet<(Lsn, Origin)>,
-    /// Changed or forgotten since the last checkpoint.
-    changed: BTreeSet<Origin>,
+    places: Map<Origin, Place>,
+    /// Changed since the last checkpoint, some of them more than once.
+    changed: Vec<Origin>,
 }
 
 impl OriginTable {
@@ -31,23 +30,39 @@ impl OriginTable {
 
     /// A row of the last checkpoint.
     pub(super) fn load(&mut self, origin: Origin, seq: Seq, lsn: Lsn) {
-        self.place(origin, Place { seq, lsn });
+        self.places.insert(origin, Place { seq, lsn });
     }
 
     pub(super) fn appended(&mut self, origin: Origin, seq: Seq, lsn: Lsn) {
-        self.place(origin, Place { seq, lsn });
-        self.changed.insert(origin);
-        while self.places.len() > ORIGINS_MAX {
-            let (_, silent) = self.by_lsn.pop_first().expect("every place has its LSN listed");
-            self.places.remove(&silent);
-            self.changed.insert(silent);
+        self.places.insert(origin, Place { seq, lsn });
+        if self.changed.last() != Some(&origin) {
+            self.changed.push(origin);
+        }
+        if self.places.len() > ORIGINS_MAX {
+            self.forget_the_silent();
         }
     }
 
     /// The rows to write or delete so that the stored table is this one.
     pub(super) fn checkpoint(&mut self) -> Vec<StoreOp> {
-        let changed = std::mem::take(&mut self.changed);
+        let mut changed = std::mem::take(&mut self.changed);
+        changed.sort_unstable();
+        changed.dedup();
         changed.into_iter().map(|origin| self.row(origin)).collect()
+    }
+
+    fn forget_the_silent(&mut self) {
+        let mut lsns: Vec<Lsn> = self.places.values().map(|place| place.lsn).collect();
+        let (_, oldest_kept, _) = lsns.select_nth_unstable(ORIGINS_MAX / 8);
+        let oldest_kept = *oldest_kept;
+        let changed = &mut self.changed;
+        self.places.retain(|origin, place| {
+            let is_kept = place.lsn >= oldest_kept;
+            if !is_kept {
+                changed.push(*origin);
+            }
+            is_kept
+        });
     }
 
     fn row(&self, origin: Origin) -> StoreOp {
@@ -61,11 +76,22 @@ impl OriginTable {
             }
         }
     }
+}
 
-    fn place(&mut self, origin: Origin, place: Place) {
-        if let Some(before) = self.places.insert(origin, place) {
-            self.by_lsn.remove(&(before.lsn, origin));
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beyond_the_limit_the_origins_that_were_silent_longest_are_forgotten_and_their_rows_deleted() {
+        let mut table = OriginTable::default();
+        for n in 0..=ORIGINS_MAX as u64 {
+            table.appended(Origin(n.reverse_bits()), Seq(1), Lsn(n + 1));
         }
-        self.by_lsn.insert((place.lsn, origin));
+        assert_eq!(table.get(Origin(0)), None);
+        let newest = (ORIGINS_MAX as u64).reverse_bits();
+        assert!(table.get(Origin(newest)).is_some());
+        let deleted = |op: &StoreOp| matches!(op, StoreOp::Delete { .. });
+        assert_eq!(table.checkpoint().iter().filter(|op| deleted(op)).count(), ORIGINS_MAX / 8);
     }
 }

@@ -17,7 +17,7 @@ impl Node {
         }
         let origin = batch.writes.first().expect("the decoder refuses an empty push").origin;
         let connection = self.conn(conn);
-        connection.own.entry(origin).or_default();
+        connection.own.get_or_default(origin);
         if connection.own.len() > ORIGINS_PER_CONNECTION_MAX {
             return Err(Error::too_large(
                 "the number of origins on a connection",
@@ -52,7 +52,7 @@ impl Node {
                 }
             }
             prev = seq;
-            let pushed = self.conn(conn).own.entry(origin).or_default();
+            let pushed = self.conn(conn).own.get_or_default(origin);
             *pushed = seq.max(*pushed);
         }
         if let Some(seq) = repeated {

@@ -11,8 +11,8 @@ use crate::frame::ClientFrame;
 use crate::frontier::Frontier;
 use crate::ids::{DocName, Epoch, Lsn, Origin};
 use crate::limits::BATCH_BYTES_TARGET;
+use crate::sorted::{Map, Set};
 use crate::wire::{Reader, Writer};
-use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 /// Above this size of a group, its documents' frontiers are stored when it has caught up and not on the way.
@@ -41,13 +41,13 @@ struct Doc {
 
 #[derive(Debug, Default)]
 pub(super) struct Docs {
-    open: BTreeMap<DocName, Doc>,
+    open: Map<DocName, Doc>,
     /// What documents on the stream hold.
     stream: Frontier,
     stream_is: Stream,
     last_group: u64,
     /// The frontiers of earlier openings' streams.
-    pub(super) earlier: BTreeMap<Origin, Frontier>,
+    pub(super) earlier: Map<Origin, Frontier>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -109,7 +109,7 @@ impl Docs {
 
 impl Replica {
     pub(super) fn open_doc(&mut self, name: DocName) {
-        self.docs.open.entry(name).or_insert(Doc {
+        self.docs.open.get_or_insert_with(name, || Doc {
             loading: Loading::Wanted,
             is_rebuilding: false,
             updates: Vec::new(),
@@ -264,18 +264,18 @@ impl Replica {
             return;
         }
         let is_stream = group == 0 || self.docs.stream_is == Stream::CatchingUp(group);
-        let members: BTreeSet<DocName> = self
+        let members: Set<DocName> = self
             .docs
             .open
             .iter()
             .filter(|(_, doc)| if is_stream { doc.is_on_stream } else { doc.group == Some(group) })
             .map(|(name, _)| name.clone())
             .collect();
-        let mut updates: BTreeMap<DocName, Vec<Rc<[u8]>>> = BTreeMap::new();
+        let mut updates: Map<DocName, Vec<Rc<[u8]>>> = Map::default();
         for part in batch.writes.into_iter().flat_map(|write| write.parts) {
             if members.contains(&part.doc) {
                 self.persister.add_update(part.doc.clone(), part.update.clone());
-                updates.entry(part.doc).or_default().push(part.update);
+                updates.get_or_default(part.doc).push(part.update);
             }
         }
         for (doc, updates) in updates {
@@ -284,7 +284,7 @@ impl Replica {
         if is_stream {
             self.stream_through(epoch, through);
         } else {
-            for name in &members {
+            for name in members.iter() {
                 let doc = self.docs.open.get_mut(name).expect("a member is open");
                 doc.frontier.advance_epoch(epoch, through);
                 if members.len() <= GROUP_ROWS_MAX {

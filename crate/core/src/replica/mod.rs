@@ -25,6 +25,7 @@ use crate::frontier::Frontier;
 use crate::ids::{DocName, Epoch, Generation, Millis, Origin, Seq, Token};
 use crate::limits::OUTBOX_BYTES_MAX;
 use crate::session::{Consistency, Session};
+use crate::sorted::Map;
 use crate::stage::Stage;
 use crate::store::{Row, Scan, StoreOp};
 use docs::Docs;
@@ -33,7 +34,7 @@ pub use link::Phase;
 use outbox::Outbox;
 use persist::Persister;
 use reads::Reads;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use waits::Waits;
 
@@ -253,9 +254,9 @@ pub struct Replica {
     persister: Persister,
     waits: Waits,
     reads: Reads,
-    sessions: BTreeMap<u64, Session>,
+    sessions: Map<u64, Session>,
     next_session: u64,
-    scans: BTreeMap<Token, open::Asked>,
+    scans: Map<Token, open::Asked>,
     next_token: u64,
     outputs: VecDeque<Output>,
     is_changed: bool,
@@ -274,9 +275,9 @@ impl Replica {
             persister: Persister::default(),
             waits: Waits::default(),
             reads: Reads::default(),
-            sessions: BTreeMap::new(),
+            sessions: Map::default(),
             next_session: 1,
-            scans: BTreeMap::new(),
+            scans: Map::default(),
             next_token: 0,
             outputs: VecDeque::new(),
             is_changed: false,

@@ -9,9 +9,10 @@ use crate::error::{Code, Error};
 use crate::frontier::Frontier;
 use crate::ids::{DocName, Epoch, Lsn, Origin, Seq};
 use crate::limits::{BATCH_BYTES_TARGET, BATCH_WRITES_MAX, PUSH_WINDOW_BYTES};
+use crate::sorted::Map;
 use crate::stage::Stage;
 use crate::wire::{Reader, Writer};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 const ROW_VERSION: u8 = 1;
 /// Rejections that a lane remembers for receipts that ask later.
@@ -36,7 +37,7 @@ pub(super) struct Lane {
     reached: [Seq; Stage::ALL.len()],
     /// Where the leader's log holds everything up to `reached[Leader]`.
     place: Option<(Epoch, Lsn)>,
-    rejected: BTreeMap<Seq, Error>,
+    rejected: Map<Seq, Error>,
 }
 
 /// A write that waits to be settled.
@@ -52,7 +53,7 @@ pub(super) struct Outbox {
     last: Seq,
     /// Oldest first; this opening's own is the last one.
     order: Vec<Origin>,
-    lanes: BTreeMap<Origin, Lane>,
+    lanes: Map<Origin, Lane>,
     count: usize,
     bytes: usize,
     bytes_in_flight: usize,
@@ -67,7 +68,8 @@ pub(super) struct Push {
 
 impl Outbox {
     pub(super) fn new(own: Origin) -> Self {
-        let lanes = BTreeMap::from([(own, Lane::default())]);
+        let mut lanes = Map::default();
+        lanes.insert(own, Lane::default());
         Self { own, last: Seq(0), order: vec![own], lanes, count: 0, bytes: 0, bytes_in_flight: 0 }
     }
 
@@ -94,7 +96,7 @@ impl Outbox {
             // Rows come in key order, so lanes are put in their order once all are there.
             self.order.insert(self.order.len() - 1, origin);
         }
-        let lane = self.lanes.entry(origin).or_default();
+        let lane = self.lanes.get_or_default(origin);
         lane.rows.push_back((first, last));
         lane.rowed = last;
         lane.reached[Stage::Local as usize] = last;
@@ -118,7 +120,7 @@ impl Outbox {
     }
 
     fn lane(&mut self, origin: Origin) -> &mut Lane {
-        self.lanes.entry(origin).or_default()
+        self.lanes.get_or_default(origin)
     }
 
     pub(super) fn get(&self, origin: Origin) -> Option<&Lane> {
@@ -273,7 +275,7 @@ impl Outbox {
     /// The unsettled writes that the local copy of a document shows.
     pub(super) fn unsettled_in(&self, doc: &DocName) -> Frontier {
         let mut frontier = Frontier::default();
-        for (origin, lane) in &self.lanes {
+        for (origin, lane) in self.lanes.iter() {
             if let Some(entry) = lane.pending.iter().rev().find(|entry| entry.write.touches(doc)) {
                 frontier.advance_origin(*origin, entry.write.seq);
             }

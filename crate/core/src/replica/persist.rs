@@ -8,20 +8,20 @@ use super::{Output, Replica};
 use crate::batch::Batch;
 use crate::error::{Code, Error};
 use crate::ids::{DocName, Origin, Seq, Token};
+use crate::sorted::{Map, Set};
 use crate::stage::Stage;
 use crate::store::{self, StoreOp, Table};
 use crate::wire::{Reader, Writer};
-use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 #[derive(Default)]
 pub(super) struct Persister {
     /// Updates that are settled and not stored as such yet.
-    updates: BTreeMap<DocName, Vec<Rc<[u8]>>>,
+    updates: Map<DocName, Vec<Rc<[u8]>>>,
     /// Documents whose row is out of date.
-    docs: BTreeSet<DocName>,
+    docs: Set<DocName>,
     /// The last rows of documents that were closed.
-    closed_docs: BTreeMap<DocName, Vec<u8>>,
+    closed_docs: Map<DocName, Vec<u8>>,
     /// Outbox rows to delete before any is written.
     dropped_rows: Vec<(Origin, Seq)>,
     is_stream_changed: bool,
@@ -37,7 +37,7 @@ pub(super) struct Persister {
 
 impl Persister {
     pub(super) fn add_update(&mut self, doc: DocName, update: Rc<[u8]>) {
-        self.updates.entry(doc).or_default().push(update);
+        self.updates.get_or_default(doc).push(update);
     }
 
     pub(super) fn doc_changed(&mut self, doc: DocName) {

@@ -9,7 +9,7 @@ use crate::frame::ClientFrame;
 use crate::frontier::Frontier;
 use crate::ids::{DocName, Millis};
 use crate::session::Consistency;
-use std::collections::BTreeMap;
+use crate::sorted::Map;
 
 /// One read.
 pub(super) struct Read {
@@ -34,7 +34,7 @@ enum Asked {
 #[derive(Default)]
 pub(super) struct Reads {
     /// Questions on this connection: when they were sent.
-    barriers: BTreeMap<u64, Millis>,
+    barriers: Map<u64, Millis>,
     last_barrier: u64,
     /// The latest answer: when the question was sent, and what the leader held.
     heard: Option<(Millis, Frontier)>,

@@ -8,11 +8,11 @@
 use super::Replica;
 use crate::error::{Code, Error};
 use crate::ids::{DocName, Origin, Seq};
-use std::collections::BTreeSet;
+use crate::sorted::Set;
 
 impl Replica {
     pub(super) fn reject(&mut self, origin: Origin, seq: Seq, error: Error) {
-        let mut tainted: BTreeSet<DocName> = BTreeSet::new();
+        let mut tainted: Set<DocName> = Set::default();
         let holds_for = self.persister.after_next();
         for lane in self.outbox.from_lane(origin) {
             let is_first = lane == origin;

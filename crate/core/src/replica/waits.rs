@@ -5,61 +5,71 @@ use super::{Output, Phase, Replica, Wait};
 use crate::error::{Code, Error};
 use crate::ids::{Epoch, Lsn, Millis, Origin, Seq};
 use crate::limits::WAITS_MAX;
+use crate::sorted::Map;
 use crate::stage::Stage;
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 #[derive(Default)]
 pub(super) struct Waits {
-    by_id: BTreeMap<u64, (Waiting, Millis)>,
-    deadlines: BTreeSet<(Millis, u64)>,
-    stages: BTreeSet<(Origin, Stage, Seq, u64)>,
+    /// What each waits for, and the same in the order in which stages are reached. Both may get long.
+    stage_of: BTreeMap<u64, StageWait>,
+    stages: BTreeSet<(StageWait, u64)>,
+    reads: Map<u64, Read>,
+    /// Soonest first. Those of waits that ended otherwise are dropped when they come to the top.
+    deadlines: BinaryHeap<Reverse<(Millis, u64)>>,
 }
 
-enum Waiting {
-    Stage { origin: Origin, stage: Stage, seq: Seq },
-    Read(Read),
-}
+type StageWait = (Origin, Stage, Seq);
 
 impl Waits {
     pub(super) fn next_deadline(&self) -> Option<Millis> {
-        self.deadlines.first().map(|(deadline, _)| *deadline)
+        self.deadlines.peek().map(|Reverse((deadline, _))| *deadline)
     }
 
     pub(super) fn reads_mut(&mut self) -> impl Iterator<Item = (u64, &mut Read)> {
-        self.by_id.iter_mut().filter_map(|(id, (waiting, _))| match waiting {
-            Waiting::Read(read) => Some((*id, read)),
-            Waiting::Stage { .. } => None,
-        })
+        self.reads.iter_mut().map(|(id, read)| (*id, read))
     }
 
-    fn insert(&mut self, id: u64, waiting: Waiting, deadline: Millis) {
-        if let Waiting::Stage { origin, stage, seq } = waiting {
-            self.stages.insert((origin, stage, seq, id));
-        }
-        self.deadlines.insert((deadline, id));
-        self.by_id.insert(id, (waiting, deadline));
+    fn len(&self) -> usize {
+        self.stage_of.len() + self.reads.len()
+    }
+
+    fn insert_stage(&mut self, id: u64, wait: StageWait, deadline: Millis) {
+        self.stage_of.insert(id, wait);
+        self.stages.insert((wait, id));
+        self.deadlines.push(Reverse((deadline, id)));
+    }
+
+    fn insert_read(&mut self, id: u64, read: Read, deadline: Millis) {
+        self.reads.insert(id, read);
+        self.deadlines.push(Reverse((deadline, id)));
     }
 
     fn remove(&mut self, id: u64) -> bool {
-        let Some((waiting, deadline)) = self.by_id.remove(&id) else { return false };
-        self.deadlines.remove(&(deadline, id));
-        if let Waiting::Stage { origin, stage, seq } = waiting {
-            self.stages.remove(&(origin, stage, seq, id));
+        let stage = self.stage_of.remove(&id);
+        let was_there = match stage {
+            Some(wait) => self.stages.remove(&(wait, id)),
+            None => self.reads.remove(&id).is_some(),
+        };
+        let is_over = |id: &u64| !self.stage_of.contains_key(id) && !self.reads.contains_key(id);
+        while self.deadlines.peek().is_some_and(|Reverse((_, id))| is_over(id)) {
+            self.deadlines.pop();
         }
-        true
+        was_there
     }
 }
 
 impl Replica {
     pub(super) fn begin_wait(&mut self, id: u64, wait: Wait, timeout: Millis, now: Millis) {
-        if self.waits.by_id.len() >= WAITS_MAX {
+        if self.waits.len() >= WAITS_MAX {
             let error = Error::new(Code::Busy, format!("{WAITS_MAX} waits are open; await some before starting more"));
             return self.outputs.push_back(Output::Done { id, result: Err(error) });
         }
         let deadline = now.after(timeout);
         match wait {
             Wait::Stage { origin, seq, stage } => {
-                self.waits.insert(id, Waiting::Stage { origin, stage, seq }, deadline);
+                self.waits.insert_stage(id, (origin, stage, seq), deadline);
                 match self.outbox.stage(origin, seq) {
                     Err(error) => self.end_wait(id, Err(error)),
                     Ok(reached) if reached >= stage => self.end_wait(id, Ok(())),
@@ -72,7 +82,7 @@ impl Replica {
             Wait::Read { session, doc, consistency } => match self.begin_read(session, doc, consistency) {
                 Err(error) => self.outputs.push_back(Output::Done { id, result: Err(error) }),
                 Ok(read) => {
-                    self.waits.insert(id, Waiting::Read(read), deadline);
+                    self.waits.insert_read(id, read, deadline);
                     self.reads_may_end_at(now);
                 }
             },
@@ -92,7 +102,9 @@ impl Replica {
     }
 
     pub(super) fn expire_waits(&mut self, now: Millis) {
-        while let Some((_, id)) = self.waits.deadlines.first().copied().filter(|(deadline, _)| *deadline <= now) {
+        while let Some(Reverse((deadline, id))) = self.waits.deadlines.peek().copied()
+            && deadline <= now
+        {
             let error = match self.phase() {
                 Phase::Live => Error::new(
                     Code::Timeout,
@@ -111,21 +123,25 @@ impl Replica {
     /// Everything of the origin up to `seq` has reached the stage.
     pub(super) fn stage_reached(&mut self, origin: Origin, seq: Seq, stage: Stage) {
         for reached in Stage::ALL.into_iter().filter(|reached| *reached <= stage) {
-            let range = (origin, reached, Seq(0), 0)..=(origin, reached, seq, u64::MAX);
-            let ids: Vec<u64> = self.waits.stages.range(range).map(|(.., id)| *id).collect();
-            ids.into_iter().for_each(|id| self.end_wait(id, Ok(())));
+            let range = ((origin, reached, Seq(0)), 0)..=((origin, reached, seq), u64::MAX);
+            let ids = self.waits.stages.range(range).map(|(_, id)| *id).collect();
+            self.end_waits(ids, &Ok(()));
         }
     }
 
     pub(super) fn stage_rejected(&mut self, origin: Origin, seq: Seq, error: &Error) {
-        let is_it = |wait: &&(Origin, Stage, Seq, u64)| wait.0 == origin && wait.2 == seq;
-        let ids: Vec<u64> = self.waits.stages.iter().filter(is_it).map(|(.., id)| *id).collect();
-        ids.into_iter().for_each(|id| self.end_wait(id, Err(error.clone())));
+        let is_it = |(wait, _): &&(StageWait, u64)| wait.0 == origin && wait.2 == seq;
+        let ids = self.waits.stages.iter().filter(is_it).map(|(_, id)| *id).collect();
+        self.end_waits(ids, &Err(error.clone()));
     }
 
     pub(super) fn fail_stage_waits(&mut self, stage: Stage, error: &Error) {
-        let ids: Vec<u64> = self.waits.stages.iter().filter(|wait| wait.1 == stage).map(|(.., id)| *id).collect();
-        ids.into_iter().for_each(|id| self.end_wait(id, Err(error.clone())));
+        let ids = self.waits.stages.iter().filter(|(wait, _)| wait.1 == stage).map(|(_, id)| *id).collect();
+        self.end_waits(ids, &Err(error.clone()));
+    }
+
+    fn end_waits(&mut self, ids: Vec<u64>, result: &Result<(), Error>) {
+        ids.into_iter().for_each(|id| self.end_wait(id, result.clone()));
     }
 
     /// The leader has acknowledged writes: they leave the outbox once that is enough to survive.
