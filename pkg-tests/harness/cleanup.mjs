@@ -7,9 +7,10 @@ import { rmSync } from "node:fs";
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { after } from "node:test";
 
 /**
- * What tests pass to own something: a test's context, or `{ after }` of `node:test` for a whole file.
+ * What owns something that has to end.
  * @typedef {{ after(end: () => unknown): void }} Owner
  */
 
@@ -19,6 +20,22 @@ const endings = new Set();
 process.on("exit", endAll);
 for (const [signal, number] of /** @type {const} */ ([["SIGINT", 2], ["SIGTERM", 15], ["SIGHUP", 1]])) {
   process.once(signal, () => process.exit(128 + number));
+}
+
+/**
+ * The owner of what a test needs, or, without a context, of what all tests of a file share. What began last ends first.
+ * @param {Pick<import("node:test").TestContext, "after">} [context]
+ * @returns {Owner}
+ */
+export function owner(context) {
+  /** @type {(() => unknown)[]} */
+  const ends = [];
+  const endAll = async () => {
+    for (const end of ends.reverse()) await end();
+  };
+  if (context === undefined) after(endAll);
+  else context.after(endAll);
+  return { after: (end) => void ends.push(end) };
 }
 
 /**

@@ -27,9 +27,9 @@ export class Random {
     return z ^ (z >> 31n);
   }
 
-  /** A whole number from 0 to below `limit`. @param {number} limit */
+  /** A whole number from 0 to below `limit`; 0 if that leaves none. @param {number} limit */
   below(limit) {
-    return Number((this.bits() >> 11n) % BigInt(limit));
+    return Math.floor((Number(this.bits() >> 11n) / 2 ** 53) * Math.max(limit, 0));
   }
 
   /** A whole number from `low` to `high`. @param {number} low @param {number} high */

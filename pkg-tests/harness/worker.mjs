@@ -140,9 +140,10 @@ export class Worker {
    * A document as the leader holds it, as one update.
    * @param {string} database
    * @param {string} doc
+   * @param {{ bookmark?: string, query?: string }} [options]
    */
-  async update(database, doc) {
-    const response = await this.read(database, doc, { accept: "application/octet-stream" });
+  async update(database, doc, options) {
+    const response = await this.read(database, doc, { accept: "application/octet-stream", ...options });
     if (!response.ok) throw new Error(`${doc} answered ${response.status}: ${await response.text()}`);
     return new Uint8Array(await response.arrayBuffer());
   }

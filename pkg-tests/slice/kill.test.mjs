@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { Browser } from "../harness/browser.mjs";
+import { owner } from "../harness/cleanup.mjs";
 import { FULL, rounds } from "../harness/env.mjs";
 import { figures, progress } from "../harness/figures.mjs";
 import { Link } from "../harness/link.mjs";
@@ -11,22 +12,21 @@ import { jsonIn, live, openIn } from "../harness/pages.mjs";
 import { Random } from "../harness/random.mjs";
 import { Site } from "../harness/site.mjs";
 import { editingTrace } from "../harness/trace.mjs";
-import { pause } from "../harness/until.mjs";
 import { Worker } from "../harness/worker.mjs";
 
 const ROUNDS = rounds(20, 4);
 const EDITS_MAX = FULL ? Infinity : 40_000;
-const KILL_AFTER_MS_MAX = 1_500;
 const END_MS_MAX = 240_000;
 
 test("a killed leader loses nothing that it acknowledged", async (t) => {
   const random = Random.ofRun("kill");
   const trace = editingTrace();
   const edits = trace.edits.slice(0, Math.min(trace.edits.length, EDITS_MAX));
-  const worker = await Worker.start(t);
-  const link = await Link.start(t, worker);
-  const site = await Site.start(t);
-  const browser = await Browser.start(t);
+  const all = owner(t);
+  const worker = await Worker.start(all);
+  const link = await Link.start(all, worker);
+  const site = await Site.start(all);
+  const browser = await Browser.start(all);
   const [a, b] = [await browser.visit(site.url), await browser.visit(site.url)];
   for (const page of [a, b]) {
     await openIn(page, { database: "kill", url: link.url });
@@ -45,7 +45,7 @@ test("a killed leader loses nothing that it acknowledged", async (t) => {
     const to = Math.floor((edits.length * (round + 1)) / ROUNDS);
     const typing = a.evaluate(typeStretch, { from, to });
     const marking = b.evaluate(mark, { round, count: 300 });
-    await pause(random.below(KILL_AFTER_MS_MAX));
+    await a.evaluate(untilTyped, random.between(from, to - 1));
     await worker.kill();
     // Nobody may send again what the leader might have forgotten, before it was asked what it has.
     link.goOffline();
@@ -142,8 +142,18 @@ async function typeStretch({ from, to }) {
     to,
     perTurn: 20,
     // One wait for many: an acknowledgement is for everything before it, too.
-    onEdit: (at, receipt) => (at % 20 === 19 ? window.follow(receipt) : window.receipts.push(receipt)),
+    onEdit: (at, receipt) => {
+      if (at % 20 === 19) window.follow(receipt);
+      else window.receipts.push(receipt);
+      if (at === window.awaited?.at) window.awaited.resolve();
+    },
   });
+}
+
+/** Resolves when that edit is typed. */
+function untilTyped(at) {
+  if (window.receipts.length > at) return undefined;
+  return new Promise((resolve) => void (window.awaited = { at, resolve }));
 }
 
 async function mark({ round, count }) {

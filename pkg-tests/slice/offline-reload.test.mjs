@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Profile, ready } from "../harness/browser.mjs";
+import { Browser, Profile, ready } from "../harness/browser.mjs";
+import { owner } from "../harness/cleanup.mjs";
 import { rounds } from "../harness/env.mjs";
 import { figures, progress } from "../harness/figures.mjs";
 import { Link } from "../harness/link.mjs";
@@ -17,13 +18,15 @@ const ROUNDS = rounds(20, 5);
 const ENDS = /** @type {const} */ (["reload", "crash", "kill"]);
 /** The end comes while the page writes, so soon at most. */
 const WRITE_MS_MAX = 600;
+const LARGE = 40_000;
 
 test("what was local survives the end of its page and is sent later", async (t) => {
   const random = Random.ofRun("offline-reload");
-  const worker = await Worker.start(t);
-  const link = await Link.start(t, worker);
-  const site = await Site.start(t);
-  const profile = await Profile.create(t);
+  const all = owner(t);
+  const worker = await Worker.start(all);
+  const link = await Link.start(all, worker);
+  const site = await Site.start(all);
+  const profile = await Profile.create(all);
   const say = progress("offline-reload");
   const opening = { database: "offline", url: link.url };
   let page = await open(profile, site, opening);
@@ -33,9 +36,7 @@ test("what was local survives the end of its page and is sent later", async (t) 
     await live(page);
     // In every second round the network goes in the middle of writing, and the leader may have more than it could say.
     const isAbrupt = round % 2 === 1;
-    /** @type {Map<string, string>} By name, the stage that the page told last. */
-    const told = new Map();
-    await listen(page, told);
+    const local = await listen(page);
     if (!isAbrupt) link.goOffline();
     const before = (await worker.json("offline", "notes")).names ?? {};
     const writing = page.evaluate(write, { round }).catch(() => undefined);
@@ -65,7 +66,6 @@ test("what was local survives the end of its page and is sent later", async (t) 
       const stages = window.db.pending.receipts().map((receipt) => receipt.stage);
       return { names: window.doc.getMap("names").toJSON(), count, bytes, isDated: oldest !== null, stages };
     });
-    const local = [...told].filter(([, stage]) => stage !== "applied").map(([name]) => name);
     const lost = local.filter((name) => after.names[name] === undefined);
     assert.deepEqual(lost, [], `${end}: writes that were local and are gone`);
 
@@ -80,7 +80,8 @@ test("what was local survives the end of its page and is sent later", async (t) 
     assert.equal(after.bytes > 0, after.count > 0);
 
     link.goOnline();
-    await page.evaluate(() => window.db.connect());
+    // As browsers tell it; without it the page would try again by itself, later.
+    await page.evaluate(() => void window.dispatchEvent(new Event("online")));
     await settled(page);
     const sent = (await worker.json("offline", "notes")).names ?? {};
     assert.deepEqual(sent, after.names, "everything that was there is sent, and nothing else");
@@ -99,6 +100,31 @@ test("what was local survives the end of its page and is sent later", async (t) 
   figures("offline-reload", { rounds: ROUNDS, unsent, "local before the end": survived, lost: 0 });
 });
 
+test("a large outbox is there after a reload, and is sent", async (t) => {
+  const all = owner(t);
+  const worker = await Worker.start(all);
+  const site = await Site.start(all);
+  const browser = await Browser.start(all);
+  const page = await browser.visit(site.url);
+  await openIn(page, { database: "large", url: worker.url, options: { connect: false } });
+  await page.evaluate(async (count) => {
+    const text = window.doc.getText("text");
+    for (let at = 0; at < count; at += 1) {
+      window.last = window.doc.transact(() => text.insert(at, "abcdefgh"[at % 8]));
+      if (at % 100 === 0) await window.page.macrotask();
+    }
+    await window.last.reached("local");
+  }, LARGE);
+  await page.reload();
+  await ready(page);
+  await openIn(page, { database: "large", url: worker.url, options: { connect: false } });
+  assert.equal(await page.evaluate(() => window.db.pending.count), LARGE);
+  await page.evaluate(() => window.db.connect());
+  await settled(page);
+  const { text } = await worker.json("large", "notes");
+  assert.ok(text === "abcdefgh".repeat(LARGE / 8), "the leader has all of it");
+});
+
 /**
  * @param {Profile} profile
  * @param {Site} site
@@ -111,15 +137,16 @@ async function open(profile, site, opening) {
 }
 
 /**
- * Hears from the page how far each write has come. What it could not say any more is not counted.
+ * The names of writes of which the page has told that they are local. What it could not tell any more is not there.
  * @param {import("playwright-core").Page} page
- * @param {Map<string, string>} told
  */
-async function listen(page, told) {
-  await page.evaluate(() => void delete window.tell);
-  const name = `tell_${told.size}_${Math.floor(performance.now())}`;
-  await page.exposeFunction(name, (/** @type {string} */ write, /** @type {string} */ stage) => void told.set(write, stage));
+async function listen(page) {
+  /** @type {string[]} */
+  const local = [];
+  const name = `tell${Math.floor(performance.now())}`;
+  await page.exposeFunction(name, (/** @type {string[]} */ names) => void local.push(...names));
   await page.evaluate((name) => void (window.tell = window[name]), name);
+  return local;
 }
 
 /** Crashes the page's renderer, and closes what is left of it. @param {import("playwright-core").Page} page */
@@ -130,16 +157,20 @@ async function crash(page) {
   await page.close();
 }
 
-/** In the page: writes without end, each under a name of its own. */
+/** In the page: writes without end, some in a turn, each under a name of its own. */
 async function write({ round }) {
   const names = window.doc.getMap("names");
   window.written = 0;
   for (;;) {
-    const name = `${round}-${window.written}`;
-    const receipt = window.doc.transact(() => names.set(name, window.written));
-    window.written += 1;
-    const tell = () => void window.tell(name, receipt.stage);
-    receipt.reached("local").then(tell, () => undefined);
-    await window.page.turns(1 + (window.written % 7));
+    const turn = [];
+    while (turn.length < 1 + (window.written % 9)) {
+      const name = `${round}-${window.written}`;
+      const receipt = window.doc.transact(() => names.set(name, window.written));
+      window.written += 1;
+      turn.push({ name, receipt });
+    }
+    const told = turn.map(({ name }) => name);
+    turn.at(-1).receipt.reached("local").then(() => void window.tell(told), () => undefined);
+    await new Promise((resolve) => void setTimeout(resolve, window.written % 5));
   }
 }

@@ -5,6 +5,7 @@ import { test } from "node:test";
 import * as Y from "yjs";
 
 import { Browser } from "../harness/browser.mjs";
+import { owner } from "../harness/cleanup.mjs";
 import { figures, progress } from "../harness/figures.mjs";
 import { live, openIn } from "../harness/pages.mjs";
 import { Site } from "../harness/site.mjs";
@@ -17,9 +18,10 @@ const ARRIVE_MS_MAX = 300_000;
 
 test("the editing trace is the same text on both sides and at the leader", async (t) => {
   const { edits, finalText } = editingTrace();
-  const worker = await Worker.start(t);
-  const site = await Site.start(t);
-  const browser = await Browser.start(t);
+  const all = owner(t);
+  const worker = await Worker.start(all);
+  const site = await Site.start(all);
+  const browser = await Browser.start(all);
   const [a, b] = [await browser.visit(site.url), await browser.visit(site.url)];
   for (const page of [a, b]) {
     await openIn(page, { database: "trace", url: worker.url });
