@@ -6,6 +6,7 @@ import { STAGES, stageRank } from "./stages.ts";
 import type { Row } from "./writes.ts";
 
 const ROWS = 5;
+const NONE_YET = "What is written here shows up here.";
 
 export class FeedView {
   readonly #rows: HTMLElement[];
@@ -13,7 +14,11 @@ export class FeedView {
   constructor(list: HTMLElement, replica: Replica) {
     this.#rows = Array.from({ length: ROWS }, makeRow);
     list.append(...this.#rows);
-    const draw = () => this.#rows.forEach((element, index) => drawRow(element, replica.writes.rows[index]));
+    const draw = () => {
+      this.#rows.forEach((element, index) => drawRow(element, replica.writes.rows[index]));
+      const first = this.#rows[0]?.firstElementChild;
+      if (first && replica.writes.rows.length === 0) setText(first, NONE_YET);
+    };
     replica.on("writes", draw);
     replica.on("opened", draw);
     draw();
@@ -41,7 +46,7 @@ function drawRow(element: HTMLElement, row: Row | undefined): void {
   element.dataset["key"] = String(row.key);
   element.dataset["testid"] = "feed-entry";
   element.dataset["stage"] = row.stage;
-  const words = row.count > 1 ? `${row.what} × ${row.count}` : row.what;
+  const words = row.count > 1 ? `${row.count} × ${row.what}` : row.what;
   const outcome = row.code === undefined ? row.stage : `rejected, ${row.code}`;
   setText(what, row.code === undefined ? words : `${row.code} · ${words}`);
   what.setAttribute("title", `${words}: ${outcome}`);

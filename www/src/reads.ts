@@ -41,7 +41,6 @@ export class Reads {
 
   #drawDirection(): void {
     const [writer, reader] = [this.#writer.name, this.#reader.name];
-    setText(byTestId(this.#root, "read-direction"), `${writer} → ${reader}`);
     setText(byTestId(this.#root, "read-intro"), `${writer} writes a number and hands over its bookmark; ${reader} reads.`);
     for (const level of LEVELS) this.#show(level, undefined);
   }
@@ -72,8 +71,9 @@ export class Reads {
       try {
         await receipt.reached("leader", { timeoutMs: TIMEOUT_MS });
       } catch (error) {
-        const title = `${writer.name}'s write is not at the leader. ${describe(error)}`;
-        this.#show("strong", { verdict: "error", words: codeOf(error), title, waited: "no write" });
+        const title = `${writer.name} has not reached the leader: ${describe(error)}`;
+        this.#show("strong", { verdict: "error", words: codeOf(error), title, waited: "not asked" });
+        this.#note(title);
         return;
       }
       await read("strong");
@@ -97,6 +97,7 @@ export class Reads {
       this.#show(level, { verdict, words: `${value} · ${verdict}`, title, waited: waited() });
     } catch (error) {
       this.#show(level, { verdict: "error", words: codeOf(error), title: describe(error), waited: waited() });
+      this.#note(`${reader.name} at ${level}: ${describe(error)}`);
     } finally {
       session.close();
     }
