@@ -44,10 +44,14 @@ export class Browser {
     return new Browser(browser);
   }
 
-  /** A page in a context of its own, with nothing stored. @param {string} url */
-  async visit(url) {
+  /**
+   * A page in a context of its own, with nothing stored.
+   * @param {string} url
+   * @param {{ isTestPage?: boolean }} [options]
+   */
+  async visit(url, options) {
     const context = await this.#browser.newContext();
-    return visit(context, url);
+    return visit(context, url, options);
   }
 
   /** A page in the same context as another one: a second tab. @param {import("playwright-core").Page} beside @param {string} url */
@@ -111,11 +115,12 @@ export class Profile {
 }
 
 /**
- * Loads the test page and waits until the package is imported.
+ * Loads a page; the test page is waited for until it has imported the package.
  * @param {import("playwright-core").BrowserContext} context
  * @param {string} url
+ * @param {{ isTestPage?: boolean }} [options]
  */
-async function visit(context, url) {
+async function visit(context, url, { isTestPage = new URL(url).pathname === "/" } = {}) {
   const page = await context.newPage();
   page.on("pageerror", (error) => console.log(`page: ${error.stack ?? error.message}`));
   page.on("console", (message) => {
@@ -125,13 +130,13 @@ async function visit(context, url) {
     }
   });
   await page.goto(url);
-  await ready(page);
+  if (isTestPage) await ready(page);
   return page;
 }
 
 /** Waits until the test page has imported the package. @param {import("playwright-core").Page} page */
 export async function ready(page) {
-  if (new URL(page.url()).pathname === "/") await page.waitForFunction(() => "headwater" in window);
+  await page.waitForFunction(() => "headwater" in window);
 }
 
 /** @param {number} pid */
