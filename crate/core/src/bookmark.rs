@@ -16,7 +16,7 @@ use std::str::FromStr;
 const VERSION: u8 = 1;
 const CHECK_BYTES: usize = 4;
 /// The longest bookmark, in characters.
-pub const BOOKMARK_CHARS_MAX: usize = FRONTIER_LOGS_MAX * 2 * 18 * 4 / 3 + 64;
+pub const BOOKMARK_CHARS_MAX: usize = FRONTIER_LOGS_MAX * (20 + 18) * 4 / 3 + 64;
 
 /// A frontier of one database, for somebody to wait for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,16 +58,16 @@ pub fn foreign() -> Error {
 }
 
 impl PartialOrd for Bookmark {
-    /// Ordered if one waits for all that the other waits for; `None` for concurrent or incomparable ones.
+    /// Ordered if merging the two gives one of them; `None` otherwise. A generation that is not told yet comes before
+    /// every one that is.
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        if !self.is_comparable(other.generation) {
-            return None;
-        }
-        match (self.frontier.dominates(&other.frontier), other.frontier.dominates(&self.frontier)) {
-            (true, true) if self.generation == other.generation => Some(Ordering::Equal),
-            (true, true) => self.generation.partial_cmp(&other.generation),
-            (true, false) => Some(Ordering::Greater),
-            (false, true) => Some(Ordering::Less),
+        let is_at_most = |a: &Self, b: &Self| {
+            (a.generation.0 == 0 || a.generation == b.generation) && b.frontier.dominates(&a.frontier)
+        };
+        match (is_at_most(self, other), is_at_most(other, self)) {
+            (true, true) => Some(Ordering::Equal),
+            (false, true) => Some(Ordering::Greater),
+            (true, false) => Some(Ordering::Less),
             (false, false) => None,
         }
     }
