@@ -4,7 +4,7 @@
 
 use crate::error::Error;
 use crate::ids::{DocName, Origin, Seq};
-use crate::limits::{BATCH_WRITES_MAX, WRITE_BYTES_MAX, WRITE_PARTS_MAX};
+use crate::limits::{BATCH_DOCS_MAX, BATCH_WRITES_MAX, WRITE_BYTES_MAX, WRITE_PARTS_MAX};
 use crate::sorted::Map;
 use crate::wire::{Reader, Writer};
 use std::rc::Rc;
@@ -101,7 +101,7 @@ impl Batch {
 
     /// Takes one batch from the front.
     pub fn decode(input: &mut Reader<'_>) -> Result<Self, Error> {
-        let docs = (0..input.count("documents in a batch", BATCH_WRITES_MAX * 4)?)
+        let docs = (0..input.count("documents in a batch", BATCH_DOCS_MAX)?)
             .map(|_| input.doc_name())
             .collect::<Result<Vec<_>, _>>()?;
         let origins = (0..input.count("origins in a batch", BATCH_WRITES_MAX)?)

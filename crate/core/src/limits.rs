@@ -13,6 +13,8 @@ pub const WRITE_BYTES_MAX: usize = 896 << 10;
 pub const BATCH_BYTES_TARGET: usize = 256 << 10;
 /// The most writes in one frame or log row.
 pub const BATCH_WRITES_MAX: usize = 4096;
+/// The most documents in one frame or log row: no more fit one of the target weight, so what was gathered reads back.
+pub const BATCH_DOCS_MAX: usize = BATCH_BYTES_TARGET / 5;
 /// The most documents that one write may touch.
 pub const WRITE_PARTS_MAX: usize = 256;
 /// The most documents on one connection.
