@@ -8,7 +8,7 @@ use crate::bookmark::{self, Bookmark};
 use crate::error::{Code, Error};
 use crate::frame::NodeFrame;
 use crate::frontier::Frontier;
-use crate::ids::{ConnId, DocName, Millis, Token};
+use crate::ids::{ConnId, DocName, Lsn, Millis, Token};
 use crate::limits::BARRIERS_PER_CONNECTION_MAX;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,9 @@ enum Proof {
 struct Waiter {
     who: Who,
     frontier: Frontier,
+    /// Where in the log all of the frontier's writes stand, once all have arrived. Later writes of the same origins do
+    /// not move it.
+    arrived: Option<Lsn>,
     proof: Proof,
     deadline: Option<Millis>,
 }
@@ -101,7 +104,7 @@ impl Waiters {
     }
 
     pub(super) fn restore_barrier(&mut self, conn: ConnId, id: u64, frontier: Frontier) {
-        self.waiting.push(Waiter { who: Who::Barrier { conn, id }, frontier, proof: Proof::NotAsked, deadline: None });
+        self.waiting.push(Waiter { who: Who::Barrier { conn, id }, frontier, arrived: None, proof: Proof::NotAsked, deadline: None });
     }
 }
 
@@ -115,7 +118,7 @@ impl Node {
             return Err(Error::new(Code::OutOfOrder, format!("barrier {id} waits already")));
         }
         let proof = if strong { Proof::Wanted } else { Proof::NotAsked };
-        self.waiters.waiting.push(Waiter { who: Who::Barrier { conn, id }, frontier, proof, deadline: None });
+        self.waiters.waiting.push(Waiter { who: Who::Barrier { conn, id }, frontier, arrived: None, proof, deadline: None });
         self.answer_waiters();
         // One that goes on waiting must survive hibernation.
         let waits_on = self.waiters.barriers_of(conn).iter().any(|(other, _)| *other == id);
@@ -131,7 +134,7 @@ impl Node {
         let proof = if strong { Proof::Wanted } else { Proof::NotAsked };
         let deadline = Some(now.after(timeout));
         let who = Who::Query { id, doc };
-        self.waiters.waiting.push(Waiter { who, frontier: bookmark.frontier, proof, deadline });
+        self.waiters.waiting.push(Waiter { who, frontier: bookmark.frontier, arrived: None, proof, deadline });
         self.answer_waiters();
     }
 
@@ -146,13 +149,21 @@ impl Node {
     /// Answers everybody whose condition is met.
     pub(super) fn answer_waiters(&mut self) {
         let waiting = std::mem::take(&mut self.waiters.waiting);
-        for waiter in waiting {
-            match self.holds(&waiter.frontier) {
-                Err(error) => self.end_waiter(waiter.who, Err(error)),
-                Ok(true) if matches!(waiter.proof, Proof::NotAsked | Proof::Given) => {
-                    self.end_waiter(waiter.who, Ok(()))
+        for mut waiter in waiting {
+            if waiter.arrived.is_none() {
+                match self.place_of(&waiter.frontier) {
+                    Err(error) => {
+                        self.end_waiter(waiter.who, Err(error));
+                        continue;
+                    }
+                    Ok(place) => waiter.arrived = place,
                 }
-                Ok(_) => self.waiters.waiting.push(waiter),
+            }
+            let is_held = waiter.arrived.is_some_and(|place| place <= self.log.end);
+            if is_held && matches!(waiter.proof, Proof::NotAsked | Proof::Given) {
+                self.end_waiter(waiter.who, Ok(()));
+            } else {
+                self.waiters.waiting.push(waiter);
             }
         }
     }

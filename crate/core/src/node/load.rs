@@ -128,6 +128,8 @@ impl Node {
             self.origins.appended(write.origin, write.seq, Lsn(segment.first.0 + place as u64));
         }
         self.log.resume_at(segment.last());
+        // They count like rows of this instance, or a node that is often restarted would never write a checkpoint.
+        self.log.rows_since_checkpoint += 1;
         Ok(())
     }
 

@@ -28,7 +28,7 @@ pub(super) struct Log {
     gathering: Vec<Write>,
     gathered_bytes: usize,
     committing: Option<(Token, Vec<Segment>)>,
-    rows_since_checkpoint: u64,
+    pub(super) rows_since_checkpoint: u64,
     pub(super) rows_committed: u64,
     pub(super) entries_committed: u64,
 }
@@ -168,18 +168,23 @@ impl Node {
         }
     }
 
-    /// Whether everything that `frontier` names is committed; an error if that can never be.
-    pub(super) fn holds(&self, frontier: &Frontier) -> Result<bool, crate::error::Error> {
+    /// Where in the log everything that `frontier` names stands, committed or about to be; nothing while a write that
+    /// it names has not arrived, and an error if a place that it names can never be reached.
+    pub(super) fn place_of(&self, frontier: &Frontier) -> Result<Option<Lsn>, crate::error::Error> {
         if !self.frontier().dominates_epochs(frontier) {
             return Err(crate::error::Error::new(
                 crate::error::Code::BookmarkLost,
                 "the bookmark names log entries that the leader does not have; they were lost or are of another leader",
             ));
         }
-        let committed = |origin: Origin, seq: Seq| {
-            self.origins.get(origin).is_some_and(|place| place.seq >= seq && place.lsn <= self.log.end)
-        };
-        Ok(frontier.origins().all(|(origin, seq)| committed(origin, seq)))
+        let mut farthest = frontier.lsn(self.log.epoch);
+        for (origin, seq) in frontier.origins() {
+            match self.origins.get(origin).filter(|place| place.seq >= seq) {
+                Some(place) => farthest = farthest.max(place.lsn),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(farthest))
     }
 }
 
