@@ -324,7 +324,9 @@ impl Replica {
 
     /// When to send `Tick` at the latest.
     pub fn next_timeout(&self) -> Option<Millis> {
-        [self.waits.next_deadline(), self.link.next_timeout()].into_iter().flatten().min()
+        // Before storage has answered there is nothing that a tick could do for the link.
+        let link = if self.is_ready { self.link.next_timeout() } else { None };
+        [self.waits.next_deadline(), link].into_iter().flatten().min()
     }
 
     /// Whether a transaction may begin now; asked before, since an applied one cannot be taken back.
@@ -388,6 +390,7 @@ impl Replica {
     /// replica.
     pub fn bookmark(&self, session: u64) -> Result<Bookmark, Error> {
         let session = self.sessions.get(&session).ok_or_else(session_ended)?;
+        session.check(self.generation)?;
         let mut bookmark = session.bookmark();
         bookmark.generation = bookmark.generation.max(self.generation);
         bookmark.frontier.join(&self.outbox.written());
@@ -399,7 +402,9 @@ impl Replica {
         let mut seen = self.docs.frontier(doc);
         seen.join(&self.outbox.unsettled_in(doc));
         let generation = self.generation;
-        self.sessions.get_mut(&session).ok_or_else(session_ended)?.observe(generation, &seen);
+        let noted = self.sessions.get_mut(&session).ok_or_else(session_ended)?;
+        noted.check(generation)?;
+        noted.observe(generation, &seen);
         Ok(ReadMeta { bookmark: self.bookmark(session)?, lag: self.lag(&self.docs.frontier(doc), now) })
     }
 
