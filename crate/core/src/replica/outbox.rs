@@ -40,6 +40,14 @@ pub(super) struct Lane {
     rejected: Map<Seq, Error>,
 }
 
+impl Lane {
+    /// What has been sent on this connection and is not settled.
+    fn in_flight(&self) -> usize {
+        let sent = self.pending.iter().take_while(|entry| entry.write.seq <= self.sent);
+        sent.map(|entry| entry.write.weight()).sum()
+    }
+}
+
 /// A write that waits to be settled.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
@@ -97,10 +105,12 @@ impl Outbox {
             self.order.insert(self.order.len() - 1, origin);
         }
         let lane = self.lanes.get_or_default(origin);
+        // Two tabs that both sent a lane may have left rows that overlap: each write counts once.
+        let held = lane.rowed;
         lane.rows.push_back((first, last));
-        lane.rowed = last;
-        lane.reached[Stage::Local as usize] = last;
-        batch.writes.into_iter().for_each(|write| self.enter(write, unix_ms));
+        lane.rowed = last.max(held);
+        lane.reached[Stage::Local as usize] = lane.rowed;
+        batch.writes.into_iter().filter(|write| write.seq > held).for_each(|write| self.enter(write, unix_ms));
         Ok(())
     }
 
@@ -208,6 +218,8 @@ impl Outbox {
         let lane = self.lane(origin);
         let settled = lane.pending.partition_point(|entry| entry.write.seq <= seq);
         let writes: Vec<Write> = lane.pending.drain(..settled).map(|entry| entry.write).collect();
+        let landed: usize = writes.iter().filter(|write| write.seq <= lane.sent).map(Write::weight).sum();
+        self.bytes_in_flight -= landed;
         self.removed(&writes);
         writes
     }
@@ -220,6 +232,7 @@ impl Outbox {
         mut is_doomed: impl FnMut(&Write) -> bool,
     ) -> Vec<Write> {
         let lane = self.lane(origin);
+        let in_flight = lane.in_flight();
         let start = lane.pending.partition_point(|entry| entry.write.seq < from);
         let (doomed, kept): (Vec<Entry>, Vec<Entry>) =
             lane.pending.drain(start..).partition(|entry| is_doomed(&entry.write));
@@ -228,6 +241,8 @@ impl Outbox {
         if !doomed.is_empty() {
             lane.sent = Seq(0);
             lane.resumes = true;
+            // What is left of them counts again when it is sent again.
+            self.bytes_in_flight -= in_flight;
         }
         self.removed(&doomed);
         doomed
@@ -245,7 +260,6 @@ impl Outbox {
         let weight: usize = writes.iter().map(Write::weight).sum();
         self.count -= writes.len();
         self.bytes -= weight;
-        self.bytes_in_flight = self.bytes_in_flight.saturating_sub(weight);
     }
 
     pub(super) fn stage(&self, origin: Origin, seq: Seq) -> Result<Stage, Error> {
