@@ -19,10 +19,10 @@ impl Node {
         let connection = self.conn(conn);
         connection.own.get_or_default(origin);
         if connection.own.len() > ORIGINS_PER_CONNECTION_MAX {
-            return Err(Error::too_large(
-                "the number of origins on a connection",
-                connection.own.len(),
-                ORIGINS_PER_CONNECTION_MAX,
+            // Not too large: on a new connection the origins whose writes are settled count no more.
+            return Err(Error::new(
+                Code::Resume,
+                format!("a connection pushes for {ORIGINS_PER_CONNECTION_MAX} origins at most; reconnect and go on"),
             ));
         }
         if resume {
