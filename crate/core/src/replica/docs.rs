@@ -122,8 +122,9 @@ impl Replica {
     pub(super) fn close_doc(&mut self, name: &DocName) {
         let frontier = self.docs.frontier(name);
         let Some(doc) = self.docs.open.get_mut(name) else { return };
-        // Its row must not say any more that it is on the stream. It goes with what is stored next.
-        if doc.is_on_stream {
+        // Its row must not say any more that it is on the stream, and it must say what has been caught up so far. It goes
+        // with what is stored next.
+        if doc.is_on_stream || doc.group.is_some() {
             doc.frontier = frontier;
             doc.is_on_stream = false;
             let row = self.docs.row(name, self.config.origin);
