@@ -105,7 +105,7 @@ impl Node {
     }
 
     pub(super) fn scanned(&mut self, token: Token, rows: Vec<Row>) {
-        let Some(reader) = self.scans.remove(&token) else { return };
+        let Some((reader, after)) = self.scans.remove(&token) else { return };
         let segments: Result<Vec<Segment>, Error> = rows.iter().map(|row| Segment::from_bytes(&row.value)).collect();
         match segments {
             Err(error) => {
@@ -113,6 +113,9 @@ impl Node {
             }
             Ok(segments) if segments.is_empty() => {
                 self.fail(Error::new(Code::Corrupt, "the log ends before its last committed entry"));
+            }
+            Ok(segments) if has_gap(after, &segments) => {
+                self.fail(Error::new(Code::Corrupt, format!("a log row is missing after entry {after}")));
             }
             Ok(segments) => match reader {
                 Reader::Group { conn, group } => self.send_page(conn, group, segments),
@@ -189,7 +192,7 @@ impl Node {
 
     fn read_log_after(&mut self, lsn: Lsn, reader: Reader) {
         let token = self.token();
-        self.scans.insert(token, reader);
+        self.scans.insert(token, (reader, lsn));
         let scan = Scan {
             table: Table::Log,
             from: store::log_key(self.log.epoch, lsn.next()),
@@ -198,4 +201,14 @@ impl Node {
         };
         self.outputs.push_back(Output::Scan { token, scan });
     }
+}
+
+// Whether entries are missing between `after` and the first row, or between two rows.
+fn has_gap(after: Lsn, segments: &[Segment]) -> bool {
+    let mut end = after;
+    segments.iter().any(|segment| {
+        let follows = segment.first <= end.next();
+        end = segment.last();
+        !follows
+    })
 }

@@ -208,7 +208,7 @@ pub struct Node {
     origins: OriginTable,
     conns: Map<ConnId, Conn>,
     waiters: Waiters,
-    scans: Map<Token, catch_up::Reader>,
+    scans: Map<Token, (catch_up::Reader, Lsn)>,
     next_token: u64,
     outputs: VecDeque<Output>,
 }
