@@ -199,11 +199,7 @@ impl ClientFrame {
         let mut input = sized(bytes)?;
         let frame = match input.byte()? {
             1 => decode_hello(&mut input)?,
-            2 => Self::Subscribe {
-                group: group(&mut input)?,
-                frontier: Frontier::decode(&mut input)?,
-                docs: decode_docs(&mut input)?,
-            },
+            2 => decode_subscribe(&mut input)?,
             3 => Self::Unsubscribe { docs: decode_docs(&mut input)? },
             4 => Self::Credit { group: group(&mut input)?, frames: input.uint()? },
             5 => decode_push(&mut input)?,
@@ -304,6 +300,15 @@ fn decode_hello(input: &mut Reader<'_>) -> Result<ClientFrame, Error> {
         origin: input.origin()?,
         extensions: decode_extensions(input)?,
     })
+}
+
+fn decode_subscribe(input: &mut Reader<'_>) -> Result<ClientFrame, Error> {
+    let (group, frontier) = (group(input)?, Frontier::decode(input)?);
+    let docs = decode_docs(input)?;
+    if docs.is_empty() {
+        return Err(Error::malformed("a group names at least one document"));
+    }
+    Ok(ClientFrame::Subscribe { group, frontier, docs })
 }
 
 fn decode_push(input: &mut Reader<'_>) -> Result<ClientFrame, Error> {
