@@ -102,7 +102,7 @@ impl Frontier {
 
     /// How many entries of leaders' logs `self` names that `held` does not hold.
     pub fn entries_beyond(&self, held: &Self) -> u64 {
-        self.epochs().map(|(epoch, lsn)| lsn.0.saturating_sub(held.lsn(epoch).0)).sum()
+        self.epochs().map(|(epoch, lsn)| lsn.0.saturating_sub(held.lsn(epoch).0)).fold(0, u64::saturating_add)
     }
 
     /// Appends the encoding to `out`.
