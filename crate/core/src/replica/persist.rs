@@ -18,6 +18,8 @@ use std::rc::Rc;
 pub(super) struct Persister {
     /// Updates that are settled and not stored as such yet.
     updates: Map<DocName, Vec<Rc<[u8]>>>,
+    /// Those of them that are being stored: a commit may fail.
+    storing: Vec<(DocName, Vec<Rc<[u8]>>)>,
     /// Documents whose row is out of date.
     docs: Set<DocName>,
     /// The last rows of documents that were closed.
@@ -79,8 +81,9 @@ impl Persister {
         if self.failure.is_some() { u64::MAX } else { self.done }
     }
 
-    pub(super) fn unstored_updates(&self, doc: &DocName) -> impl Iterator<Item = Rc<[u8]>> + '_ {
-        self.updates.get(doc).into_iter().flatten().cloned()
+    pub(super) fn unstored_updates<'a>(&'a self, doc: &'a DocName) -> impl Iterator<Item = Rc<[u8]>> + 'a {
+        let storing = self.storing.iter().filter(move |(name, _)| name == doc).flat_map(|(_, updates)| updates);
+        storing.chain(self.updates.get(doc).into_iter().flatten()).cloned()
     }
 }
 
@@ -127,6 +130,7 @@ impl Replica {
             return;
         };
         self.persister.done += 1;
+        self.persister.storing.clear();
         self.is_changed = true;
         if self.config.is_durable {
             for (origin, seq) in stored {
@@ -157,6 +161,7 @@ impl Replica {
                 value.bytes(update);
             }
             ops.push(StoreOp::Put { table: Table::Updates, key, value: value.0 });
+            self.persister.storing.push((doc, updates));
         }
     }
 
