@@ -1,9 +1,6 @@
 /**
- * The one loop around a node in wasm: inputs go in, one drain for all of a turn, effects are executed in their order.
- * It decides nothing.
- *
- * While a commit is on its way to disk, what arrives gathers in the core and shares the next one. So nothing waits
- * when the node is idle, and under load many writes share a row and a flush.
+ * The one loop around a node in wasm: inputs go in, one drain for all that arrived together, effects are executed in
+ * their order. It decides nothing.
  */
 
 import type { NodeEffect, NodeStatus, PersistEffect } from "../effects.js";
@@ -12,6 +9,7 @@ import type { Node } from "../generated/glue.js";
 import { Instance } from "../instance.js";
 import type { EdgeContext } from "./cloudflare.js";
 import { Connections } from "./connections.js";
+import { Gather } from "./gather.js";
 import { type Answer, Queries } from "./queries.js";
 import { SqlStore } from "./sql-store.js";
 
@@ -27,7 +25,7 @@ export class NodeHost {
   readonly #node: Node;
   readonly #queries = new Queries();
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #isScheduled = false;
+  readonly #gather = new Gather(() => this.#drain());
 
   /** Makes the instance, and goes on with the connections that outlived the one before. */
   constructor(ctx: EdgeContext, module: WebAssembly.Module) {
@@ -41,13 +39,14 @@ export class NodeHost {
     for (const { conn, state } of this.connections.restore()) {
       this.input((node, now) => node.restored(conn, state, now));
     }
-    this.#schedule();
+    // At once: whoever woke the object waits for its storage to be read.
+    this.#drain();
   }
 
-  /** Passes something to the node and has its effects executed at the end of the turn. */
+  /** Passes something to the node and has its effects executed soon. */
   input(f: (node: Node, now: number) => void): void {
     this.#instance.call(() => f(this.#node, Date.now()));
-    this.#schedule();
+    this.#gather.arrived();
   }
 
   /** Reads a document, or with `undefined` only the bookmark of what the node holds. */
@@ -68,15 +67,6 @@ export class NodeHost {
   /** Figures for an operator. */
   status(): NodeStatus {
     return this.#instance.call(() => this.#node.status()) as NodeStatus;
-  }
-
-  #schedule(): void {
-    if (this.#isScheduled) return;
-    this.#isScheduled = true;
-    queueMicrotask(() => {
-      this.#isScheduled = false;
-      this.#drain();
-    });
   }
 
   #drain(): void {
@@ -105,6 +95,7 @@ export class NodeHost {
       case "attach":
         return this.connections.attach(effect.conn, effect.state);
       case "persist":
+        this.#gather.committing();
         return void this.#persist(effect);
       case "scan": {
         const rows = this.store.scan(effect);
@@ -120,7 +111,9 @@ export class NodeHost {
   async #persist({ token, ops }: PersistEffect): Promise<void> {
     try {
       await this.store.commit(ops);
-      if (this.#instance.death === undefined) this.input((node, now) => node.persisted(token, now));
+      if (this.#instance.death !== undefined) return;
+      this.#instance.call(() => this.#node.persisted(token, Date.now()));
+      this.#gather.committed();
     } catch (cause) {
       if (this.#instance.death !== undefined) return;
       const error = toHeadwaterError(cause, "STORAGE_UNAVAILABLE", "the node's storage failed");
