@@ -104,7 +104,13 @@ impl Waiters {
     }
 
     pub(super) fn restore_barrier(&mut self, conn: ConnId, id: u64, frontier: Frontier) {
-        self.waiting.push(Waiter { who: Who::Barrier { conn, id }, frontier, arrived: None, proof: Proof::NotAsked, deadline: None });
+        self.waiting.push(Waiter {
+            who: Who::Barrier { conn, id },
+            frontier,
+            arrived: None,
+            proof: Proof::NotAsked,
+            deadline: None,
+        });
     }
 }
 
@@ -118,7 +124,13 @@ impl Node {
             return Err(Error::new(Code::OutOfOrder, format!("barrier {id} waits already")));
         }
         let proof = if strong { Proof::Wanted } else { Proof::NotAsked };
-        self.waiters.waiting.push(Waiter { who: Who::Barrier { conn, id }, frontier, arrived: None, proof, deadline: None });
+        self.waiters.waiting.push(Waiter {
+            who: Who::Barrier { conn, id },
+            frontier,
+            arrived: None,
+            proof,
+            deadline: None,
+        });
         self.answer_waiters();
         // One that goes on waiting must survive hibernation.
         let waits_on = self.waiters.barriers_of(conn).iter().any(|(other, _)| *other == id);

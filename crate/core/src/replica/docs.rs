@@ -80,6 +80,11 @@ impl Docs {
         self.open.values().any(|doc| matches!(doc.loading, Loading::Reading(_)))
     }
 
+    /// Whether a document still shows rejected writes.
+    pub(super) fn is_rebuilding(&self) -> bool {
+        self.open.values().any(|doc| doc.is_rebuilding)
+    }
+
     /// A write that touches a document whose rejected writes are being undone cannot stand.
     pub(super) fn refusal_of(&self, write: &Write) -> Option<Error> {
         let rebuilding = |doc: &DocName| self.open.get(doc).is_some_and(|doc| doc.is_rebuilding);

@@ -315,6 +315,7 @@ impl Replica {
             self.ask_leader(now);
             self.begin_commit();
             self.read_documents();
+            self.tell_rejections();
             if std::mem::take(&mut self.is_changed) {
                 self.outputs.push_back(Output::Changed);
             }

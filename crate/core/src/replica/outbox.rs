@@ -62,6 +62,8 @@ pub(super) struct Outbox {
     /// Oldest first; this opening's own is the last one.
     order: Vec<Origin>,
     lanes: Map<Origin, Lane>,
+    /// Rejected writes that their documents still show.
+    undoing: Vec<(Origin, Seq, Error)>,
     count: usize,
     bytes: usize,
     bytes_in_flight: usize,
@@ -78,7 +80,7 @@ impl Outbox {
     pub(super) fn new(own: Origin) -> Self {
         let mut lanes = Map::default();
         lanes.insert(own, Lane::default());
-        Self { own, last: Seq(0), order: vec![own], lanes, count: 0, bytes: 0, bytes_in_flight: 0 }
+        Self { own, last: Seq(0), order: vec![own], lanes, undoing: Vec::new(), count: 0, bytes: 0, bytes_in_flight: 0 }
     }
 
     pub(super) fn next_seq(&self) -> Seq {
@@ -248,12 +250,22 @@ impl Outbox {
         doomed
     }
 
+    /// A write is refused for good. Who asks hears of it once its documents are without it.
     pub(super) fn reject(&mut self, origin: Origin, seq: Seq, error: Error) {
-        let lane = self.lane(origin);
-        lane.rejected.insert(seq, error);
-        if lane.rejected.len() > REJECTIONS_KEPT {
-            lane.rejected.pop_first();
+        self.undoing.push((origin, seq, error));
+    }
+
+    /// The documents are without the rejected writes: they count as rejected from here on.
+    pub(super) fn undone(&mut self) -> Vec<(Origin, Seq, Error)> {
+        let undone = std::mem::take(&mut self.undoing);
+        for (origin, seq, error) in &undone {
+            let lane = self.lane(*origin);
+            lane.rejected.insert(*seq, error.clone());
+            if lane.rejected.len() > REJECTIONS_KEPT {
+                lane.rejected.pop_first();
+            }
         }
+        undone
     }
 
     fn removed(&mut self, writes: &[Write]) {
@@ -305,8 +317,9 @@ impl Outbox {
             let (epoch, lsn) = lane.place?;
             return Some(Frontier::at(epoch, lsn));
         }
-        let is_here =
-            lane.pending.back().is_some_and(|entry| entry.write.seq >= seq) || lane.rejected.contains_key(&seq);
+        let is_here = lane.pending.back().is_some_and(|entry| entry.write.seq >= seq)
+            || lane.rejected.contains_key(&seq)
+            || self.undoing.iter().any(|(of, rejected, _)| (*of, *rejected) == (origin, seq));
         is_here.then(Frontier::default)
     }
 }

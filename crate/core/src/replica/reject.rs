@@ -27,8 +27,7 @@ impl Replica {
             for write in &doomed {
                 let is_cause = is_first && write.seq == seq;
                 let why = if is_cause { error.clone() } else { depends(&write.parts[0].doc) };
-                self.outbox.reject(lane, write.seq, why.clone());
-                self.stage_rejected(lane, write.seq, &why);
+                self.outbox.reject(lane, write.seq, why);
             }
             if !doomed.is_empty() {
                 self.rewrite_lane(lane, holds_for);
@@ -36,6 +35,17 @@ impl Replica {
         }
         tainted.iter().for_each(|doc| self.rebuild_doc(doc));
         self.is_changed = true;
+    }
+
+    /// Tells of rejections once no document shows the rejected writes any more: who hears of one may write again at once.
+    pub(super) fn tell_rejections(&mut self) {
+        if self.docs.is_rebuilding() {
+            return;
+        }
+        for (origin, seq, error) in self.outbox.undone() {
+            self.stage_rejected(origin, seq, &error);
+            self.is_changed = true;
+        }
     }
 
     // All rows of the lane are dropped and what is left is stored again, in the next commit.
