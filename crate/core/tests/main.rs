@@ -1,0 +1,22 @@
+//! What the core promises, a file for each behaviour. Machines are joined in memory by `common`.
+
+mod bookmarks;
+mod catch_up;
+mod codec;
+mod commit;
+mod common;
+mod converge;
+mod golden;
+mod handshake;
+mod hibernation;
+mod hostile;
+mod keepalive;
+mod lattice;
+mod outbox;
+mod reads;
+mod rejection;
+mod reset;
+mod samples;
+mod storage;
+mod tabs;
+mod waits;

@@ -1,0 +1,154 @@
+//! Storage that fails, or does not read back: said aloud, and nothing is overwritten.
+
+use crate::common::{World, broken, doc};
+use headwater_core::frame::NodeFrame;
+use headwater_core::replica::Input;
+use headwater_core::store::{Row, Table};
+use headwater_core::{Code, Lsn, Stage, node};
+
+#[test]
+fn a_replica_whose_storage_failed_tells_local_waiters_and_goes_on_syncing() {
+    let mut world = World::with(2, &["a"]);
+    world.clients[0].holds_commits = true;
+    let seq = world.write(0, "a", "x");
+    world.clients[0].drain(world.now);
+    let local = world.wait_stage(0, seq, Stage::Local, 5000);
+    world.clients[0].commits.clear();
+    world.clients[0].handle(Input::StorageFailed { error: broken() }, world.now);
+    world.clients[0].drain(world.now);
+    assert_eq!(world.done(0, local), Some(Err(Code::StorageUnavailable)));
+    assert_eq!(world.clients[0].replica.trouble().unwrap().code, Code::StorageUnavailable);
+    let later = world.write(0, "a", "y");
+    let local = world.wait_stage(0, later, Stage::Local, 5000);
+    assert_eq!(world.done(0, local), Some(Err(Code::StorageUnavailable)));
+    world.settle();
+    assert_eq!(world.stage(0, later), Ok(Stage::All));
+    assert!(world.clients[0].commits.is_empty(), "nothing more is written to it");
+    world.assert_converged("a");
+}
+
+#[test]
+fn a_node_whose_storage_failed_closes_everybody_and_refuses() {
+    let mut world = World::with(2, &["a"]);
+    world.node.holds_commits = true;
+    world.write(0, "a", "x");
+    world.settle();
+    world.heard(1);
+    world.node.commits.clear();
+    world.node.handle(node::Input::StorageFailed { error: broken() }, world.now);
+    world.settle();
+    assert!(matches!(
+        &world.heard(1)[..],
+        [NodeFrame::Error { error, retry_after_ms: 1000 }] if error.code == Code::StorageUnavailable
+    ));
+    assert_eq!(world.node.failure.as_ref().unwrap().code, Code::StorageUnavailable);
+    world.nudge_all();
+    assert!(world.clients.iter().all(|client| client.conn.is_none()), "new connections are refused");
+    assert_eq!(world.pending(0), 1);
+    world.restart_node();
+    world.assert_converged("a");
+}
+
+#[test]
+fn a_failed_node_answers_its_queries() {
+    let mut world = World::with(1, &["a"]);
+    world.node.handle(node::Input::StorageFailed { error: broken() }, world.now);
+    let query = node::Query {
+        id: 5,
+        doc: None,
+        bookmark: Default::default(),
+        strong: false,
+        timeout: headwater_core::Millis(100),
+    };
+    world.node.handle(node::Input::Query(query), world.now);
+    world.settle();
+    assert_eq!(world.node.answers[&5].as_ref().unwrap_err().code, Code::StorageUnavailable);
+}
+
+/// Damages each stored row of the table in turn, each in three ways.
+fn damages(rows: &[Row]) -> impl Iterator<Item = Row> + '_ {
+    rows.iter().flat_map(|row| {
+        let cut = Row { key: row.key.clone(), value: row.value[..row.value.len() - 1].to_vec() };
+        let longer = Row { key: row.key.clone(), value: [&row.value[..], &[0x80]].concat() };
+        let empty = Row { key: row.key.clone(), value: Vec::new() };
+        [cut, longer, empty]
+    })
+}
+
+#[test]
+fn a_node_with_a_damaged_row_serves_nothing_and_writes_nothing() {
+    for table in Table::NODE {
+        let mut world = World::with(1, &["a"]);
+        for n in 0..260 {
+            world.write(0, "a", format!("{n}"));
+            world.settle();
+        }
+        let whole = world.node.disk.snapshot();
+        // Of the log, a start reads the rows after the last checkpoint.
+        let mut rows = world.node.disk.rows(table);
+        rows.retain(|row| {
+            table != Table::Log || row.key > headwater_core::store::log_key(headwater_core::Epoch(1), Lsn(257))
+        });
+        rows.retain(|row| row.key != b"fence");
+        assert!(!rows.is_empty());
+        for row in damages(&rows) {
+            world.node.disk.revert(whole.clone());
+            world.node.disk.put(table, row.key.clone(), row.value);
+            let damaged = world.node.disk.snapshot();
+            world.restart_node();
+            let failure = world.node.failure.as_ref().map(|error| error.code);
+            assert_eq!(failure, Some(Code::Corrupt), "{} {:?}", table.as_str(), row.key);
+            assert_eq!(world.node.disk.snapshot(), damaged, "nothing is overwritten");
+        }
+    }
+}
+
+#[test]
+fn a_replica_with_a_damaged_row_says_so_and_writes_nothing() {
+    for table in Table::REPLICA {
+        let mut world = World::with(1, &["a"]);
+        world.write(0, "a", "synced");
+        world.settle();
+        world.offline(0);
+        world.write(0, "a", "unsent");
+        world.settle();
+        let whole = world.clients[0].disk.snapshot();
+        let rows = world.clients[0].disk.rows(table);
+        assert!(!rows.is_empty(), "{}", table.as_str());
+        for row in damages(&rows) {
+            // An empty row of updates holds none: that is no damage one could see.
+            if table == Table::Updates && row.value.is_empty() {
+                continue;
+            }
+            let disk = world.clients[0].disk.clone();
+            disk.revert(whole.clone());
+            disk.put(table, row.key.clone(), row.value);
+            let damaged = disk.snapshot();
+            world.reopen(0);
+            world.settle();
+            world.write(0, "other", "x");
+            world.advance(100);
+            let client = &world.clients[0];
+            let code = client.replica.trouble().map(|error| error.code);
+            assert_eq!(code, Some(Code::Corrupt), "{} {:?}", table.as_str(), row.key);
+            assert!(client.open_failed.is_some() || client.unloadable[0].0 == doc("a"));
+            assert_eq!(client.disk.snapshot(), damaged, "nothing is overwritten");
+        }
+    }
+}
+
+#[test]
+fn what_was_in_a_failed_commit_is_still_shown_after_a_rebuild() {
+    let mut world = World::with(2, &["a"]);
+    world.clients[1].holds_commits = true;
+    world.write(0, "a", "from elsewhere");
+    world.settle();
+    world.write(1, "a", "own");
+    world.settle();
+    world.clients[1].commits.clear();
+    world.clients[1].handle(Input::StorageFailed { error: broken() }, world.now);
+    world.write(1, "a", crate::common::BAD);
+    world.settle();
+    assert_eq!(world.clients[1].rebuilt, [doc("a")]);
+    world.assert_converged("a");
+}
