@@ -53,14 +53,14 @@ export class Autopilot {
     const first = this.#sides[0]?.replica === replica;
     if (replica.board?.card(CARD) === undefined) {
       // One side makes the card, so that the other does not replace it; alone, it waits until the card arrives.
-      if (first) replica.write({ what: "Added “Typing”", card: CARD }, (board) => board.add(CARD, "Typing", "doing"));
+      if (first) replica.write({ what: "Added “Duet”", card: CARD }, (board) => board.add(CARD, "Duet", "doing"));
       return;
     }
     if (view.card.openCard === undefined) {
       view.card.open(CARD);
       view.drawWork();
     }
-    const about = { what: "Typed in “Typing”", card: CARD, run: `text-${CARD}` };
+    const about = { what: "Typed in “Duet”", card: CARD, run: `text-${CARD}` };
     const name = `${replica.name}: `;
     replica.write(about, (board) => {
       const text = board.text(CARD);

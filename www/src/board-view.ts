@@ -107,8 +107,8 @@ export class BoardView {
 
   #stepper(id: string, step: -1 | 1): HTMLElement {
     const testId = step < 0 ? "card-previous" : "card-next";
-    const button = el("button", { class: "icon-button", type: "button", "data-step": String(step), "data-testid": testId });
-    button.append(icon(step < 0 ? CHEVRON.previous : CHEVRON.next));
+    const attributes = { class: "icon-button", type: "button", "data-step": String(step), "data-testid": testId };
+    const button = el("button", attributes, icon(step < 0 ? CHEVRON.previous : CHEVRON.next));
     button.addEventListener("click", () => this.#step(id, step));
     return button;
   }
@@ -128,7 +128,8 @@ export class BoardView {
       const title = input.value.trim();
       if (title === "") return;
       const card = crypto.randomUUID();
-      if (this.#replica.write({ what: `Added “${title}”`, card }, (board) => board.add(card, title, column))) input.value = "";
+      const about = { what: `Added “${title}”`, card };
+      if (this.#replica.write(about, (board) => board.add(card, title, column))) input.value = "";
     });
     return form;
   }

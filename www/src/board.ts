@@ -23,7 +23,7 @@ export interface Card {
 
 /** What a new board begins with. The ids are fixed, so that two replicas that seed at once write the same cards. */
 const SEED = [
-  { id: "seed-1", column: "todo", title: "Cut a cable and go on working", text: "Switch one side off, then write here.\n" },
+  { id: "seed-1", column: "todo", title: "Cut a cable and go on working", text: "Switch a side off; write.\n" },
   { id: "seed-2", column: "doing", title: "Open me on both sides", text: "Two people can type here at once.\n" },
   { id: "seed-3", column: "done", title: "Reload with unsent writes", text: "" },
 ] as const;

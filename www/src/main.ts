@@ -39,7 +39,7 @@ const drawCut = () => {
 
 for (const replica of replicas) replica.on("status", drawCut);
 drawCut();
-for (const replica of replicas) void replica.attempt(() => replica.open());
+for (const replica of replicas) void replica.open();
 
 // The first of the two to reach the leader would seed, if it is new; here it is always the laptop, so that there is
 // one answer to who did.

@@ -28,7 +28,7 @@ export class Replica {
   /** The last error, in words; empty when there is none. */
   notice = "";
   #online: boolean;
-  #isChanging = false;
+  #isOpening = false;
   #listeners: { [E in keyof Events]: Set<Events[E]> } = {
     opened: new Set(),
     board: new Set(),
@@ -51,9 +51,9 @@ export class Replica {
     return this.#online;
   }
 
-  /** `opening` until there is a database. */
+  /** `opening` until there is a database, `closed` if it could not be opened. */
   get phase(): string {
-    return this.db?.status.phase ?? "opening";
+    return this.db?.status.phase ?? (this.#isOpening ? "opening" : "closed");
   }
 
   get status(): DatabaseStatus | undefined {
@@ -64,7 +64,15 @@ export class Replica {
     return this.db?.pending.count ?? 0;
   }
 
+  /** Opens it for the first time, or again after that failed. */
   async open(): Promise<void> {
+    this.#isOpening = true;
+    await this.attempt(() => this.#open());
+    this.#isOpening = false;
+    this.#tell("status");
+  }
+
+  async #open(): Promise<void> {
     const url = location.origin.replace(/^http/, "ws");
     const db = await open(DATABASE, { url, name: this.id, concern: "leader", connect: this.#online });
     const status = coalesced(() => {
@@ -78,24 +86,21 @@ export class Replica {
     board.observe(coalesced(() => this.board === board && this.#tell("board")));
     this.db = db;
     this.board = board;
+    this.say("");
     this.writes.reopened(db.pending.receipts());
     for (const event of ["opened", "board", "status"] as const) this.#tell(event);
   }
 
   /** Closes the replica and opens it from its storage, as reloading a page would. */
   async reload(): Promise<void> {
-    if (this.#isChanging) return;
-    this.#isChanging = true;
+    if (this.#isOpening) return;
+    this.#isOpening = true;
     const { db } = this;
     this.db = undefined;
     this.board = undefined;
     this.#tell("status");
-    await this.attempt(async () => {
-      await db?.close();
-      await this.open();
-    });
-    this.#isChanging = false;
-    this.#tell("status");
+    await this.attempt(async () => db?.close());
+    await this.open();
   }
 
   setOnline(online: boolean): void {
