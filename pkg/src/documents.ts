@@ -36,11 +36,6 @@ export class Documents {
     return entry?.isLoaded ? entry.doc : undefined;
   }
 
-  /** Whether some wait to be loaded. */
-  get areLoading(): boolean {
-    return [...this.#entries.values()].some((entry) => !entry.isLoaded);
-  }
-
   /** A document is loaded. */
   loaded(name: string): void {
     const entry = this.#entries.get(name);
@@ -49,10 +44,10 @@ export class Documents {
     for (const end of [...entry.waiting]) end();
   }
 
-  /** Those that are not loaded will not be. */
-  fail(error: HeadwaterError): void {
+  /** Those that are not loaded will not be; or only this one. */
+  fail(error: HeadwaterError, only?: string): void {
     for (const [name, entry] of this.#entries) {
-      if (entry.isLoaded) continue;
+      if (entry.isLoaded || (only !== undefined && name !== only)) continue;
       this.#entries.delete(name);
       for (const end of [...entry.waiting]) end(error);
     }

@@ -29,6 +29,8 @@ export interface DriverParts {
 export interface DriverEvents {
   ready(): void;
   loaded(doc: string): void;
+  /** What is stored of a document does not read back. */
+  unloadable(doc: string, error: HeadwaterError): void;
   applied(docs: readonly string[]): void;
   rebuilt(doc: string): void;
   /** Stages, pending writes or the status may have changed. */
@@ -168,6 +170,9 @@ export class Driver {
       case "loaded":
       case "rebuilt":
         afterwards.push(() => this.#events[effect.type](effect.doc));
+        return;
+      case "unloadable":
+        afterwards.push(() => this.#events.unloadable(effect.doc, fromPlain(effect.error)));
         return;
       case "applied":
         afterwards.push(() => this.#events.applied(effect.docs));

@@ -38,6 +38,7 @@ export type ReplicaEffect =
   | { readonly type: "ready" | "changed" }
   | { readonly type: "send"; readonly bytes: Uint8Array<ArrayBuffer> }
   | { readonly type: "loaded" | "rebuilt"; readonly doc: string }
+  | { readonly type: "unloadable"; readonly doc: string; readonly error: PlainError }
   | { readonly type: "applied"; readonly docs: readonly string[] }
   | { readonly type: "done"; readonly id: number; readonly error?: PlainError }
   | { readonly type: "fatal"; readonly error: PlainError };

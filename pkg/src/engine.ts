@@ -17,8 +17,6 @@ import type { Concern, DatabaseStatus } from "./types.js";
 
 /** How long closing waits for storage. */
 const CLOSE_MS_MAX = 10_000;
-/** What the core may say of storage that it cannot go on with. */
-const STORAGE_CODES: ReadonlySet<string> = new Set(["STORAGE_UNAVAILABLE", "QUOTA", "CORRUPT"]);
 
 interface EngineEvents {
   /** Stages, pending writes or the status may have changed. */
@@ -148,6 +146,11 @@ export class Engine implements DriverEvents {
   }
 
   /** @internal */
+  unloadable(doc: string, error: HeadwaterError): void {
+    this.documents.fail(error, doc);
+  }
+
+  /** @internal */
   applied(docs: readonly string[]): void {
     for (const name of new Set(docs)) this.#docChanged(name, false);
   }
@@ -160,7 +163,6 @@ export class Engine implements DriverEvents {
 
   /** @internal */
   changed(): void {
-    if (this.documents.areLoading) this.#failLoading();
     this.emitter.emit("changed", null);
   }
 
@@ -216,12 +218,6 @@ export class Engine implements DriverEvents {
   #docChanged(name: string, isReset: boolean): void {
     const doc = this.documents.get(name);
     if (doc !== undefined) this.transactions.tell(doc.changed(isReset));
-  }
-
-  // The core gives up on documents whose storage does not read back; its status is where it says so.
-  #failLoading(): void {
-    const { error } = this.status();
-    if (error !== null && STORAGE_CODES.has(error.code)) this.documents.fail(error);
   }
 }
 
