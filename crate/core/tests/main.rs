@@ -13,6 +13,7 @@ mod hostile;
 mod keepalive;
 mod lattice;
 mod outbox;
+mod protocol_doc;
 mod reads;
 mod rejection;
 mod reset;
