@@ -14,6 +14,7 @@ import { Worker } from "../harness/worker.mjs";
 const DATABASE = "waits";
 /** What must happen at once, or at a given time, may take so much longer on a busy machine; a hang takes for ever. */
 const HANG_MS = 15_000;
+const TEST_MS_MAX = 60_000;
 
 const all = owner();
 /** @type {Worker} */
@@ -44,7 +45,7 @@ before(async () => {
 
 after(() => figures("waits", { waits: waits.begun, "ended as they should": waits.ended }));
 
-test("online, a wait for what does not come ends with TIMEOUT", async () => {
+test("online, a wait for what does not come ends with TIMEOUT", { timeout: TEST_MS_MAX }, async () => {
   link.stall("down");
   link.stall("up");
   await endsInOrder("TIMEOUT");
@@ -53,7 +54,7 @@ test("online, a wait for what does not come ends with TIMEOUT", async () => {
   link.flow();
 });
 
-test("offline, every wait ends with OFFLINE at its time", async () => {
+test("offline, every wait ends with OFFLINE at its time", { timeout: TEST_MS_MAX }, async () => {
   await live(page);
   link.goOffline();
   await page.evaluate(() => window.page.phase(window.db, "offline"));
@@ -80,7 +81,7 @@ test("what is local needs no leader", async () => {
   assert.equal(value, 7);
 });
 
-test("an aborted wait ends at once, also one that was aborted before it began", async () => {
+test("an aborted wait ends at once, also one that was aborted before it began", { timeout: TEST_MS_MAX }, async () => {
   for (const isBefore of [false, true]) {
     const ends = await begin({ spans: [600_000], abort: isBefore ? "before" : "during" });
     for (const { what, code, afterMs } of ends) {
@@ -91,7 +92,7 @@ test("an aborted wait ends at once, also one that was aborted before it began", 
   }
 });
 
-test("closing the database ends what waits with CLOSED", async () => {
+test("closing the database ends what waits with CLOSED", { timeout: TEST_MS_MAX }, async () => {
   const ends = await begin({ spans: [600_000], abort: "close" });
   for (const { what, code } of ends) assert.equal(code, "CLOSED", what);
   waits.ended += ends.length;
