@@ -9,9 +9,9 @@ use headwater_core::{Code, Lsn, Stage};
 fn a_write_too_large_is_refused_before_it_is_sent() {
     let mut world = World::with(2, &["a", "b"]);
     let large = world.write(0, "a", vec![b'x'; WRITE_BYTES_MAX]);
-    assert_eq!(world.stage(0, large), Err(Code::TooLarge));
     let fine = world.write(0, "b", "fine");
     world.settle();
+    assert_eq!(world.stage(0, large), Err(Code::TooLarge));
     assert_eq!(world.stage(0, fine), Ok(Stage::All));
     assert_eq!(world.clients[0].rebuilt, [doc("a")]);
     world.assert_converged("a");
@@ -52,7 +52,6 @@ fn a_write_to_a_document_that_is_being_rebuilt_is_refused_at_once() {
     world.write(0, "a", BAD);
     world.settle();
     let late = world.write(0, "a", "late");
-    assert_eq!(world.stage(0, late), Err(Code::DependsOnRejected));
     let apart = world.write(0, "b", "apart");
     world.settle();
     world.clients[0].holds_commits = false;
@@ -60,8 +59,28 @@ fn a_write_to_a_document_that_is_being_rebuilt_is_refused_at_once() {
         world.clients[0].commit_next(world.now);
         world.settle();
     }
+    assert_eq!(world.stage(0, late), Err(Code::DependsOnRejected));
     assert_eq!(world.stage(0, apart), Ok(Stage::All));
     assert_eq!(world.content(0, "a"), [""; 0]);
+}
+
+#[test]
+fn a_later_acknowledgement_is_none_for_a_rejected_write_that_is_still_shown() {
+    let mut world = World::with(1, &["a", "b"]);
+    world.clients[0].holds_scans = true;
+    let bad = world.write(0, "a", BAD);
+    let apart = world.write(0, "b", "apart");
+    let wait = world.wait_stage(0, bad, Stage::Leader, 5000);
+    world.settle();
+    // The document is still being read to be made anew when the leader acknowledges what came after.
+    assert_eq!(world.stage(0, apart), Ok(Stage::All));
+    assert_eq!((world.stage(0, bad), world.done(0, wait)), (Ok(Stage::Local), None));
+    let late = world.wait_stage(0, bad, Stage::Leader, 5000);
+    assert_eq!(world.done(0, late), None);
+    world.clients[0].release_scans(world.now);
+    world.settle();
+    assert_eq!(world.stage(0, bad), Err(Code::Malformed));
+    assert_eq!((world.done(0, wait), world.done(0, late)), (Some(Err(Code::Malformed)), Some(Err(Code::Malformed))));
 }
 
 /// Every kind of break after every number of steps: the outcome is the same.

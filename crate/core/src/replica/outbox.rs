@@ -255,6 +255,11 @@ impl Outbox {
         self.undoing.push((origin, seq, error));
     }
 
+    /// Whether the write is rejected and its documents still show it.
+    pub(super) fn is_undoing(&self, origin: Origin, seq: Seq) -> bool {
+        self.undoing.iter().any(|(of, rejected, _)| (*of, *rejected) == (origin, seq))
+    }
+
     /// The documents are without the rejected writes: they count as rejected from here on.
     pub(super) fn undone(&mut self) -> Vec<(Origin, Seq, Error)> {
         let undone = std::mem::take(&mut self.undoing);
@@ -282,7 +287,9 @@ impl Outbox {
             return Err(error.clone());
         }
         let stages = Stage::ALL.into_iter().rev();
-        Ok(stages.into_iter().find(|stage| lane.reached[*stage as usize] >= seq).unwrap_or_default())
+        let reached = stages.into_iter().find(|stage| lane.reached[*stage as usize] >= seq).unwrap_or_default();
+        // What the leader says of later writes is not about a rejected one.
+        Ok(if self.is_undoing(origin, seq) { reached.min(Stage::Local) } else { reached })
     }
 
     /// Where everything written in this opening stands: in the log if the leader has answered, else as origin and seq.
@@ -319,7 +326,7 @@ impl Outbox {
         }
         let is_here = lane.pending.back().is_some_and(|entry| entry.write.seq >= seq)
             || lane.rejected.contains_key(&seq)
-            || self.undoing.iter().any(|(of, rejected, _)| (*of, *rejected) == (origin, seq));
+            || self.is_undoing(origin, seq);
         is_here.then(Frontier::default)
     }
 }

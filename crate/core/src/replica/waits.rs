@@ -120,11 +120,12 @@ impl Replica {
         }
     }
 
-    /// Everything of the origin up to `seq` has reached the stage.
+    /// Everything of the origin up to `seq` has reached the stage, but for what is rejected.
     pub(super) fn stage_reached(&mut self, origin: Origin, seq: Seq, stage: Stage) {
         for reached in Stage::ALL.into_iter().filter(|reached| *reached <= stage) {
             let range = ((origin, reached, Seq(0)), 0)..=((origin, reached, seq), u64::MAX);
-            let ids = self.waits.stages.range(range).map(|(_, id)| *id).collect();
+            let stands = |(wait, _): &&(StageWait, u64)| !self.outbox.is_undoing(origin, wait.2);
+            let ids = self.waits.stages.range(range).filter(stands).map(|(_, id)| *id).collect();
             self.end_waits(ids, &Ok(()));
         }
     }

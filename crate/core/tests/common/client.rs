@@ -4,7 +4,7 @@ use super::Disk;
 use headwater_core::error::Error;
 use headwater_core::frame::{ClientFrame, NodeFrame};
 use headwater_core::replica::{Config, Input, Output, Replica};
-use headwater_core::store::StoreOp;
+use headwater_core::store::{Scan, StoreOp};
 use headwater_core::{DocName, Millis, Origin, Part, Seq, Token};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -19,6 +19,9 @@ pub struct Client {
     /// Whether commits wait for `commit_next`.
     pub holds_commits: bool,
     pub commits: VecDeque<(Token, Vec<StoreOp>)>,
+    /// Whether scans wait for `release_scans`.
+    pub holds_scans: bool,
+    pub scans: VecDeque<(Token, Scan)>,
     pub up: Vec<Vec<u8>>,
     pub said: Vec<ClientFrame>,
     pub heard: Vec<NodeFrame>,
@@ -53,6 +56,8 @@ impl Client {
             is_deaf: false,
             holds_commits: false,
             commits: VecDeque::new(),
+            holds_scans: false,
+            scans: VecDeque::new(),
             up: Vec::new(),
             said: Vec::new(),
             heard: Vec::new(),
@@ -109,6 +114,15 @@ impl Client {
         self.handle(Input::Persisted { token }, now);
     }
 
+    /// Answers what was asked of storage.
+    pub fn release_scans(&mut self, now: Millis) {
+        self.holds_scans = false;
+        while let Some((token, scan)) = self.scans.pop_front() {
+            let rows = self.disk.scan(&scan);
+            self.handle(Input::Scanned { token, rows }, now);
+        }
+    }
+
     /// Does what the replica wants; whether it wanted anything.
     pub fn drain(&mut self, now: Millis) -> bool {
         let mut moved = false;
@@ -122,8 +136,10 @@ impl Client {
     fn perform(&mut self, output: Output, now: Millis) {
         match output {
             Output::Scan { token, scan } => {
-                let rows = self.disk.scan(&scan);
-                self.handle(Input::Scanned { token, rows }, now);
+                self.scans.push_back((token, scan));
+                if !self.holds_scans {
+                    self.release_scans(now);
+                }
             }
             Output::Persist { token, ops } => {
                 self.commits.push_back((token, ops));
