@@ -1,0 +1,63 @@
+//! One run: a plan, and what came of it.
+
+use crate::bug::Bug;
+use crate::coverage::Coverage;
+use crate::plan::Plan;
+use crate::table::Tally;
+use crate::world::{Violation, World};
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Report {
+    /// Its seed.
+    pub seed: u64,
+    /// The hash of everything that happened.
+    pub hash: u64,
+    /// How many events there were.
+    pub events: u64,
+    /// How many writes.
+    pub writes: u64,
+    /// Which faults fired.
+    pub coverage: Coverage,
+    /// What reads and writes were worth.
+    pub tally: Tally,
+    /// The promise that was not kept.
+    pub violation: Option<Violation>,
+    /// The timeline, if it was asked for.
+    pub lines: String,
+}
+
+thread_local! {
+    static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Runs a plan. A panic of a machine is a broken promise like any other.
+pub fn run(plan: &Plan, bug: Option<Bug>, is_verbose: bool) -> Report {
+    let mut world = World::new(plan.clone(), bug, is_verbose);
+    let ended = catch_unwind(AssertUnwindSafe(|| world.run()));
+    if ended.is_err() {
+        let text = PANIC.with_borrow_mut(std::mem::take);
+        world.violation = None;
+        world.violate("panic", || text);
+    }
+    Report {
+        seed: plan.seed,
+        hash: world.trace.hash,
+        events: world.trace.events,
+        writes: world.oracle.writes.len() as u64,
+        coverage: std::mem::take(&mut world.coverage),
+        tally: std::mem::take(&mut world.tally),
+        violation: world.violation.take(),
+        lines: world.trace.take_lines(),
+    }
+}
+
+/// Keeps panics of runs for their reports instead of printing them.
+pub fn quiet_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        let text = info.to_string();
+        PANIC.with_borrow_mut(|last| *last = text);
+    }));
+}
