@@ -19,6 +19,23 @@ fn a_write_too_large_is_refused_before_it_is_sent() {
 }
 
 #[test]
+fn what_is_written_after_a_rejection_follows_what_stands() {
+    let mut world = World::with(1, &["a"]);
+    let stands = world.write(0, "a", "stands");
+    let large = world.write(0, "a", vec![b'x'; WRITE_BYTES_MAX]);
+    let on_it = world.write(0, "a", "on it");
+    world.settle();
+    assert_eq!(world.stage(0, stands), Ok(Stage::All));
+    assert_eq!(world.stage(0, large), Err(Code::TooLarge));
+    assert_eq!(world.stage(0, on_it), Err(Code::DependsOnRejected));
+    // The leader has never heard of the two before this one.
+    let after = world.write(0, "a", "after");
+    world.settle();
+    assert_eq!(world.stage(0, after), Ok(Stage::All));
+    world.assert_converged("a");
+}
+
+#[test]
 fn what_the_node_refuses_is_taken_back_with_what_builds_on_it() {
     let mut world = World::with(2, &["a", "b", "c"]);
     let before = world.write(0, "a", "before");

@@ -64,6 +64,8 @@ pub(super) struct Outbox {
     lanes: Map<Origin, Lane>,
     /// Rejected writes that their documents still show.
     undoing: Vec<(Origin, Seq, Error)>,
+    /// No write of this opening is marked as older.
+    latest_unix_ms: u64,
     count: usize,
     bytes: usize,
     bytes_in_flight: usize,
@@ -80,7 +82,17 @@ impl Outbox {
     pub(super) fn new(own: Origin) -> Self {
         let mut lanes = Map::default();
         lanes.insert(own, Lane::default());
-        Self { own, last: Seq(0), order: vec![own], lanes, undoing: Vec::new(), count: 0, bytes: 0, bytes_in_flight: 0 }
+        Self {
+            own,
+            last: Seq(0),
+            order: vec![own],
+            lanes,
+            undoing: Vec::new(),
+            latest_unix_ms: 0,
+            count: 0,
+            bytes: 0,
+            bytes_in_flight: 0,
+        }
     }
 
     pub(super) fn next_seq(&self) -> Seq {
@@ -89,12 +101,15 @@ impl Outbox {
 
     pub(super) fn add(&mut self, write: Write, unix_ms: u64) {
         self.last = write.seq;
-        self.enter(write, unix_ms);
+        // A clock that was set back must not put this opening before an earlier one.
+        self.latest_unix_ms = self.latest_unix_ms.max(unix_ms);
+        self.enter(write, self.latest_unix_ms);
     }
 
     /// A stored row of an earlier opening.
     pub(super) fn load(&mut self, value: &[u8]) -> Result<(), Error> {
         let (unix_ms, batch) = decode_row(value)?;
+        self.latest_unix_ms = self.latest_unix_ms.max(unix_ms.saturating_add(1));
         let (Some(first), Some(last)) = (batch.writes.first(), batch.writes.last()) else {
             return Err(Error::malformed("an outbox row holds no write"));
         };
@@ -191,13 +206,13 @@ impl Outbox {
             return None;
         }
         let start = lane.pending.partition_point(|entry| entry.write.seq <= lane.sent);
-        let first = lane.pending.get(start)?.write.seq;
-        if self.bytes_in_flight > PUSH_WINDOW_BYTES {
+        if start == lane.pending.len() || self.bytes_in_flight > PUSH_WINDOW_BYTES {
             return None;
         }
+        // Of the writes before it, the last one that stands: of those that were taken back the leader may never have heard.
         let prev = match start.checked_sub(1) {
             Some(before) => lane.pending[before].write.seq,
-            None => Seq(first.0 - 1),
+            None => lane.reached[Stage::Leader as usize],
         };
         let writes = fill(lane.pending.range(start..).map(|entry| &entry.write));
         lane.sent = writes.last().expect("a batch takes at least one write").seq;
