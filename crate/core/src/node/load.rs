@@ -25,6 +25,8 @@ pub(super) struct Loading {
 enum Step {
     #[default]
     Meta,
+    /// There are no facts; there must be no log either.
+    Empty,
     Origins,
     Log,
     Creating,
@@ -54,9 +56,15 @@ impl Node {
         };
         match loading.step {
             Step::Meta if rows.is_empty() => {
+                loading.step = Step::Empty;
+                self.scan_log_for_load();
+            }
+            Step::Empty if rows.is_empty() => {
                 loading.step = Step::Creating;
                 self.create();
             }
+            // A fresh generation over an old log would hand out its places twice.
+            Step::Empty => return Err(Error::malformed("there is a log but no generation")),
             Step::Meta => {
                 loading.step = Step::Origins;
                 self.load_meta(&rows)?;

@@ -12,6 +12,8 @@ use crate::stage::Stage;
 pub const CONNECT_MS_MAX: Millis = Millis(10_000);
 /// How often a quiet connection is asked for a sign of life.
 pub const PING_INTERVAL: Millis = Millis(25_000);
+/// A leader that asks for more patience is asked again all the same.
+pub const RETRY_AFTER_MAX: Millis = Millis(300_000);
 /// How long the answer may take.
 pub const PONG_MS_MAX: Millis = Millis(10_000);
 
@@ -279,7 +281,7 @@ impl Replica {
             Code::Version | Code::DatabaseReset | Code::Malformed | Code::OutOfOrder | Code::TooLarge => {
                 self.block(error, now);
             }
-            _ => self.link.retry_after = retry_after,
+            _ => self.link.retry_after = retry_after.min(RETRY_AFTER_MAX),
         }
     }
 

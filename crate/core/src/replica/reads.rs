@@ -61,22 +61,20 @@ impl Replica {
             unresolved: Frontier::default(),
             asked: Asked::NeedNot,
         };
-        match consistency {
-            Consistency::Eventual | Consistency::MaxStaleness(_) => {}
-            Consistency::Strong => read.asked = Asked::Must,
-            Consistency::Session => {
-                session.check(self.generation)?;
-                read.need = session.required().epochs_only();
-                for (origin, seq) in session.required().origins() {
-                    match self.outbox.resolve(origin, seq) {
-                        Some(place) => read.need.join(&place),
-                        None => read.unresolved.advance_origin(origin, seq),
-                    }
-                }
-                if !read.unresolved.is_empty() {
-                    read.asked = Asked::Must;
-                }
+        if consistency == Consistency::Eventual {
+            return Ok(read);
+        }
+        // Whatever else it asks for, a read never goes back behind its session.
+        session.check(self.generation)?;
+        read.need = session.required().epochs_only();
+        for (origin, seq) in session.required().origins() {
+            match self.outbox.resolve(origin, seq) {
+                Some(place) => read.need.join(&place),
+                None => read.unresolved.advance_origin(origin, seq),
             }
+        }
+        if consistency == Consistency::Strong || !read.unresolved.is_empty() {
+            read.asked = Asked::Must;
         }
         Ok(read)
     }
@@ -93,24 +91,27 @@ impl Replica {
                 continue;
             }
             let held = self.docs.frontier(&read.doc);
-            if let Consistency::MaxStaleness(limit) = read.consistency {
-                if self.reads.staleness(&held, now).is_some_and(|staleness| staleness <= limit) {
-                    ended.push((id, Ok(())));
-                } else if !matches!(read.asked, Asked::Waits(_)) {
-                    // The answer in hand is too old by now, or there was none: ask again. While an answer's frontier
-                    // is on its way, a fresher question costs nothing that the wait does not already.
-                    let is_pending = matches!(read.asked, Asked::Answered(asked) if now.since(asked) <= limit);
-                    read.asked = if is_pending { read.asked } else { Asked::Must };
-                }
+            if read.consistency != Consistency::Eventual
+                && let Some(Err(error)) = self.sessions.get(&read.session).map(|session| session.check(self.generation))
+            {
+                ended.push((id, Err(error)));
                 continue;
             }
             let is_answered = matches!(read.asked, Asked::NeedNot | Asked::Answered(_));
-            if is_answered && read.unresolved.is_empty() && held.dominates_epochs(&read.need) {
+            let holds = is_answered && read.unresolved.is_empty() && held.dominates_epochs(&read.need);
+            let Consistency::MaxStaleness(limit) = read.consistency else {
+                if holds {
+                    ended.push((id, Ok(())));
+                }
+                continue;
+            };
+            if holds && self.reads.staleness(&held, now).is_some_and(|staleness| staleness <= limit) {
                 ended.push((id, Ok(())));
-            } else if read.consistency == Consistency::Session
-                && let Some(Err(error)) = self.sessions.get(&read.session).map(|s| s.check(self.generation))
-            {
-                ended.push((id, Err(error)));
+            } else if !matches!(read.asked, Asked::Waits(_)) {
+                // The answer in hand is too old by now, or there was none: ask again. While an answer's frontier is on
+                // its way, a fresher question costs nothing that the wait does not already.
+                let is_pending = matches!(read.asked, Asked::Answered(asked) if now.since(asked) <= limit);
+                read.asked = if is_pending { read.asked } else { Asked::Must };
             }
         }
         ended.into_iter().for_each(|(id, result)| self.end_wait(id, result));
