@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use yrs::branch::{Branch, BranchPtr};
+use yrs::error::UpdateError;
 use yrs::updates::decoder::Decode;
 use yrs::updates::encoder::Encode;
 use yrs::{ClientID, Doc, OffsetKind, Options, ReadTxn, Snapshot, StateVector, TransactionMut, Update, WriteTxn};
@@ -98,6 +99,7 @@ impl Document {
             let mut batch = decoded.by_ref().take(UPDATES_PER_TRANSACTION);
             applied = self.held.touch(|txn| batch.try_for_each(|update| txn.apply_update(update)));
         }
+        let applied = applied.and_then(|()| self.held.touch(retry_pending));
         self.observers.settle();
         applied.map_err(DocError::Inapplicable)
     }
@@ -183,6 +185,24 @@ impl Document {
         let branch = self.held.read(|txn| self.handles.borrow().resolve(handle, kind, txn))?;
         f(S::from(branch), self.held.open())
     }
+}
+
+/// Offers what waits for predecessors to the document again, until that changes nothing.
+///
+/// yrs retries by itself only when an operation arrives of a client that it noted as missing. Of two that wait for each
+/// other's clients it notes one, so that both could stay invisible although everything is here.
+fn retry_pending(txn: &mut TransactionMut<'_>) -> Result<(), UpdateError> {
+    let mut before = Vec::new();
+    while let Some(pending) = txn.prune_pending() {
+        let bytes = pending.encode_v1();
+        let is_stuck = bytes == before;
+        txn.apply_update(pending)?;
+        if is_stuck {
+            break;
+        }
+        before = bytes;
+    }
+    Ok(())
 }
 
 /// yrs says no to what the scanner let through. The tests look for such a case; there should be none.
