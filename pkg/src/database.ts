@@ -89,6 +89,11 @@ export class Database {
 
   /** Adds a listener; answers how to remove it. */
   on<Name extends keyof DatabaseEvents>(name: Name, listener: (event: DatabaseEvents[Name]) => void): () => void {
+    // What has changed while nobody listened is no news, and what changes from here on is, whatever was told before.
+    if (!this.#emitter.has(name)) {
+      if (name === "status") this.#toldStatus = statusKey(this.status);
+      if (name === "pending" && this.#engine.death === undefined) this.#toldPending = pendingKey(this.pending);
+    }
     return this.#emitter.on(name, listener);
   }
 
@@ -122,8 +127,7 @@ export class Database {
   #tell(): void {
     if (this.#emitter.has("status")) {
       const status = this.status;
-      const { phase, epoch, generation, storage, error } = status;
-      const told = JSON.stringify([phase, epoch, generation, storage, error?.code, error?.message]);
+      const told = statusKey(status);
       if (told !== this.#toldStatus) {
         this.#toldStatus = told;
         this.#emitter.emit("status", status);
@@ -131,11 +135,20 @@ export class Database {
     }
     if (this.#emitter.has("pending") && this.#engine.death === undefined) {
       const { pending } = this;
-      const told = `${pending.count}/${pending.bytes}`;
+      const told = pendingKey(pending);
       if (told !== this.#toldPending) {
         this.#toldPending = told;
         this.#emitter.emit("pending", pending);
       }
     }
   }
+}
+
+/** What a status event tells of, as text to compare. */
+function statusKey({ phase, epoch, generation, storage, error }: DatabaseStatus): string {
+  return JSON.stringify([phase, epoch, generation, storage, error?.code, error?.message]);
+}
+
+function pendingKey({ count, bytes }: Pending): string {
+  return `${count}/${bytes}`;
 }
