@@ -7,10 +7,12 @@ mod lock;
 mod process;
 mod purity;
 mod setup;
+mod sim;
 mod size;
 mod stamp;
 mod storage;
 mod test;
+mod tidy;
 mod workerd;
 mod workspace;
 
@@ -29,7 +31,9 @@ Commands:
   build   compile and bundle: the package, the edge worker and the demo page
   demo    build, start the demo on workerd and print its address
   test    set up, build and run the tests
+  sim     run simulated clusters from seeds, and replay a seed that failed
   size    print the sizes of what ships and compare them to the budget
+  tidy    format, then check formatting, lints and types
 
 `cargo xtask COMMAND --help` says more about one of them.
 ";
@@ -56,7 +60,9 @@ fn run() -> Result<()> {
             Some("build") => build::main(args),
             Some("demo") => demo::main(args),
             Some("test") => test::main(args),
+            Some("sim") => sim::main(args),
             Some("size") => size::main(args),
+            Some("tidy") => tidy::main(args),
             _ => bail!("there is no command {}; see `cargo xtask --help`", command.display()),
         },
         Some(other) => Err(other.unexpected().into()),
