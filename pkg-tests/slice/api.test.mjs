@@ -153,6 +153,36 @@ test("an observer may write, and one that throws stops nobody", async () => {
   passed += 1;
 });
 
+test("events tell of a change also when the last one told was the same", async () => {
+  const page = await alone("events", { storage: "memory", connect: false });
+  const told = await page.evaluate(async () => {
+    const { db, doc, page } = window;
+    const write = () => doc.getMap("map").set("a", Math.random());
+    const told = [];
+    write();
+    const off = db.on("pending", ({ count }) => told.push(count));
+    write();
+    await page.turns(2);
+    off();
+    db.connect();
+    const listening = page.settled(db);
+    await listening;
+    db.disconnect();
+    await page.phase(db, "offline");
+    db.connect();
+    await page.phase(db, "live");
+    db.disconnect();
+    await page.turns(2);
+    // Offline again, which nobody heard; live again, which is news.
+    const isLive = page.phase(db, "live");
+    db.connect();
+    await isLive;
+    return told;
+  });
+  assert.deepEqual(told, [2]);
+  passed += 1;
+});
+
 test("a receipt goes through its stages in order", async () => {
   const page = await alone("stages", { url: worker.url });
   await live(page);
