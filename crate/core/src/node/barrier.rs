@@ -1,7 +1,8 @@
 //! Those who wait for the node to hold something: barriers of replicas and queries over HTTP.
 //!
 //! A strong one must also see a commit that began after it arrived: only an instance that is still in charge can
-//! complete one.
+//! complete one. So must bad news: that a position is lost may be said by the one in charge only, because an instance that
+//! was replaced simply has not heard of it.
 
 use super::{Node, Output, Query};
 use crate::bookmark::{self, Bookmark};
@@ -15,6 +16,8 @@ use crate::limits::BARRIERS_PER_CONNECTION_MAX;
 enum Who {
     Barrier { conn: ConnId, id: u64 },
     Query { id: u64, doc: Option<DocName> },
+    /// A replica that holds more than this node.
+    Doubt { conn: ConnId },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +71,9 @@ impl Waiters {
     }
 
     pub(super) fn forget_conn(&mut self, gone: ConnId) {
-        self.waiting.retain(|waiter| !matches!(waiter.who, Who::Barrier { conn, .. } if conn == gone));
+        self.waiting.retain(
+            |waiter| !matches!(waiter.who, Who::Barrier { conn, .. } | Who::Doubt { conn } if conn == gone),
+        );
     }
 
     pub(super) fn forget_barrier(&mut self, conn: ConnId, id: u64) {
@@ -87,7 +92,7 @@ impl Waiters {
     pub(super) fn take_queries(&mut self) -> Vec<u64> {
         let waiting = std::mem::take(&mut self.waiting).into_iter().filter_map(|waiter| match waiter.who {
             Who::Query { id, .. } => Some(id),
-            Who::Barrier { .. } => None,
+            Who::Barrier { .. } | Who::Doubt { .. } => None,
         });
         waiting.chain(std::mem::take(&mut self.reading)).collect()
     }
@@ -138,6 +143,12 @@ impl Node {
         Ok(())
     }
 
+    /// A replica holds entries that this node does not have. Either its storage went back in time, or it has been replaced.
+    pub(super) fn doubt(&mut self, conn: ConnId, frontier: Frontier) {
+        let who = Who::Doubt { conn };
+        self.waiters.waiting.push(Waiter { who, frontier, arrived: None, proof: Proof::Wanted, deadline: None });
+    }
+
     pub(super) fn query(&mut self, query: Query, now: Millis) {
         let Query { id, doc, bookmark, strong, timeout } = query;
         if !bookmark.is_comparable(self.generation) {
@@ -164,10 +175,12 @@ impl Node {
         for mut waiter in waiting {
             if waiter.arrived.is_none() {
                 match self.place_of(&waiter.frontier) {
-                    Err(error) => {
+                    Err(error) if waiter.proof == Proof::Given => {
                         self.end_waiter(waiter.who, Err(error));
                         continue;
                     }
+                    Err(_) if waiter.proof == Proof::NotAsked => waiter.proof = Proof::Wanted,
+                    Err(_) => {}
                     Ok(place) => waiter.arrived = place,
                 }
             }
@@ -188,6 +201,11 @@ impl Node {
                 self.send(conn, &NodeFrame::Reached { id, frontier });
             }
             (Who::Barrier { conn, id }, Err(error)) => self.send(conn, &NodeFrame::Failed { id, error }),
+            (Who::Doubt { conn }, _) => {
+                let message = "the replica holds log entries that the leader does not have: the leader's storage went \
+                               back in time. Local data and unsent writes are kept";
+                self.close(conn, Error::new(Code::DatabaseReset, message), Millis(0));
+            }
             (Who::Query { id, doc: Some(doc) }, Ok(())) => {
                 self.waiters.reading.push(id);
                 self.read_query(id, doc);

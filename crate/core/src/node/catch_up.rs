@@ -33,11 +33,8 @@ impl Node {
         docs: Vec<DocName>,
     ) -> Result<(), Error> {
         if !self.frontier().dominates_epochs(&frontier) {
-            return Err(Error::new(
-                Code::DatabaseReset,
-                "the replica holds log entries that the leader does not have: the leader's storage went back in time. \
-                 Local data and unsent writes are kept",
-            ));
+            self.doubt(conn, frontier);
+            return Ok(());
         }
         let state = self.conn(conn);
         if group <= state.last_group {
