@@ -37,7 +37,14 @@ impl Node {
         for write in batch.writes {
             let seq = write.seq;
             match self.origins.get(origin) {
-                Some(place) if seq <= place.seq => repeated = Some(seq),
+                Some(place) if seq <= place.seq => {
+                    // One that was refused never got a place: a replica that could not store the refusal sends it again.
+                    if let Err(error) = self.check(&write) {
+                        self.reject(conn, origin, seq, error);
+                        break;
+                    }
+                    repeated = Some(seq);
+                }
                 place if !is_settled && prev > place.map_or(Seq(0), |place| place.seq) => {
                     return Err(gap(origin, prev, place.map_or(Seq(0), |place| place.seq)));
                 }
