@@ -1,7 +1,8 @@
 //! Reads that wait: what each needs, and the questions to the leader that find it out.
 //!
 //! Staleness is measured on one clock, the reader's: from the moment a question was sent whose answer named a frontier,
-//! and only once that frontier is held.
+//! and only once that frontier is held. The leader proves with its answer that it still leads: an instance that has been
+//! replaced goes on in good faith, and what it does not hold would make a copy look fresher than it is.
 
 use super::Replica;
 use crate::error::Error;
@@ -33,8 +34,8 @@ enum Asked {
 
 #[derive(Default)]
 pub(super) struct Reads {
-    /// Questions on this connection: when they were sent.
-    barriers: Map<u64, Millis>,
+    /// Questions on this connection: when they were sent, and whether the answer proves that the leader leads.
+    barriers: Map<u64, (Millis, bool)>,
     last_barrier: u64,
     /// The latest answer: when the question was sent, and what the leader held.
     heard: Option<(Millis, Frontier)>,
@@ -127,7 +128,7 @@ impl Replica {
         }
         let mut barriers: Vec<(bool, Frontier, u64)> = Vec::new();
         for (_, read) in self.waits.reads_mut().filter(|(_, read)| read.asked == Asked::Must) {
-            let strong = read.consistency == Consistency::Strong;
+            let strong = matches!(read.consistency, Consistency::Strong | Consistency::MaxStaleness(_));
             // Reads that ask the same in the same turn share the question.
             let known = barriers.iter().find(|(kind, frontier, _)| *kind == strong && *frontier == read.unresolved);
             let id = known.map(|(.., id)| *id).unwrap_or_else(|| {
@@ -138,15 +139,15 @@ impl Replica {
             read.asked = Asked::Waits(id);
         }
         for (strong, frontier, id) in barriers {
-            self.reads.barriers.insert(id, now);
+            self.reads.barriers.insert(id, (now, strong));
             self.send(&ClientFrame::Barrier { id, strong, frontier });
         }
     }
 
     pub(super) fn barrier_reached(&mut self, id: u64, frontier: &Frontier, now: Millis) {
-        let Some(sent) = self.reads.barriers.remove(&id) else { return };
+        let Some((sent, is_proved)) = self.reads.barriers.remove(&id) else { return };
         self.link.leader_holds(frontier);
-        if self.reads.heard.as_ref().is_none_or(|(asked, _)| *asked <= sent) {
+        if is_proved && self.reads.heard.as_ref().is_none_or(|(asked, _)| *asked <= sent) {
             self.reads.heard = Some((sent, frontier.epochs_only()));
         }
         for (_, read) in self.waits.reads_mut().filter(|(_, read)| read.asked == Asked::Waits(id)) {
