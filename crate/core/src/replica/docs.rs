@@ -4,6 +4,7 @@
 //! only say whose stream they are on. A document that is opened later catches up by itself, as a group with others
 //! that hold as much, and then joins the stream. After a reconnect the stream catches up first, as one group.
 
+use super::persist::Updates;
 use super::{Output, Replica};
 use crate::batch::{Batch, Write};
 use crate::error::{Code, Error};
@@ -32,9 +33,12 @@ struct Doc {
     loading: Loading,
     /// Whether it was loaded before and is read again to undo a rejected write.
     is_rebuilding: bool,
-    updates: Vec<Rc<[u8]>>,
-    /// What is held of it, unless it is on the stream.
+    updates: Vec<Updates>,
+    /// What is held of it without a gap, unless it is on the stream.
     frontier: Frontier,
+    /// How far in the leaders' logs single updates reach that its content shows besides: own writes that were acknowledged
+    /// while it was catching up, and what another tab has stored.
+    reach: Frontier,
     is_on_stream: bool,
     group: Option<u64>,
 }
@@ -69,6 +73,17 @@ impl Docs {
             Some(doc) => doc.frontier.clone(),
             None => Frontier::default(),
         }
+    }
+
+    /// How far in the leaders' logs the content of a document may reach.
+    pub(super) fn reach(&self, doc: &DocName) -> Frontier {
+        let mut reach = self.frontier(doc);
+        self.open.get(doc).into_iter().for_each(|doc| reach.join(&doc.reach));
+        reach
+    }
+
+    pub(super) fn reaches(&mut self, doc: &DocName, epoch: Epoch, lsn: Lsn) {
+        self.open.get_mut(doc).into_iter().for_each(|doc| doc.reach.advance_epoch(epoch, lsn));
     }
 
     pub(super) fn is_readable(&self, doc: &DocName) -> bool {
@@ -119,6 +134,7 @@ impl Replica {
             is_rebuilding: false,
             updates: Vec::new(),
             frontier: Frontier::default(),
+            reach: Frontier::default(),
             is_on_stream: false,
             group: None,
         });
@@ -173,7 +189,7 @@ impl Replica {
         Ok(())
     }
 
-    pub(super) fn doc_part_read(&mut self, name: &DocName, updates: Vec<Rc<[u8]>>) {
+    pub(super) fn doc_part_read(&mut self, name: &DocName, updates: Vec<Updates>) {
         let Some(doc) = self.docs.open.get_mut(name) else { return };
         let Loading::Reading(parts) = doc.loading else { return };
         doc.updates.extend(updates);
@@ -181,9 +197,11 @@ impl Replica {
         if doc.loading != Loading::Done {
             return;
         }
-        let mut updates = std::mem::take(&mut doc.updates);
+        let mut settled = std::mem::take(&mut doc.updates);
         let is_rebuilding = std::mem::take(&mut doc.is_rebuilding);
-        updates.extend(self.persister.unstored_updates(name));
+        settled.extend(self.persister.unstored_updates(name));
+        settled.iter().for_each(|updates| doc.reach.join(&updates.reach));
+        let mut updates: Vec<Rc<[u8]>> = settled.into_iter().flat_map(|updates| updates.updates).collect();
         updates.extend(self.outbox.unsettled_updates(name));
         let doc = name.clone();
         self.outputs.push_back(match is_rebuilding {
@@ -280,7 +298,7 @@ impl Replica {
         let mut updates: Map<DocName, Vec<Rc<[u8]>>> = Map::default();
         for part in batch.writes.into_iter().flat_map(|write| write.parts) {
             if members.contains(&part.doc) {
-                self.persister.add_update(part.doc.clone(), part.update.clone());
+                self.persister.add_update(part.doc.clone(), part.update.clone(), epoch, through);
                 updates.get_or_default(part.doc).push(part.update);
             }
         }

@@ -400,7 +400,7 @@ impl Replica {
 
     /// Notes that the session has read the document as it is now. Called in the same turn in which it is read.
     pub fn note_read(&mut self, session: u64, doc: &DocName, now: Millis) -> Result<ReadMeta, Error> {
-        let mut seen = self.docs.frontier(doc);
+        let mut seen = self.docs.reach(doc);
         seen.join(&self.outbox.unsettled_in(doc));
         let generation = self.generation;
         let noted = self.sessions.get_mut(&session).ok_or_else(session_ended)?;

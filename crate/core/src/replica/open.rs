@@ -69,10 +69,10 @@ impl Replica {
             Asked::Outbox => rows.iter().try_for_each(|row| self.outbox.load(&row.value))?,
             Asked::DocRow(name) => self.doc_row_read(name, rows.first().map(|row| row.value.as_slice()))?,
             Asked::DocUpdates(name) => {
-                let mut updates = Vec::new();
-                for row in rows {
-                    updates.extend(super::persist::decode_updates(&row.value)?);
-                }
+                let decoded = rows.iter().map(|row| super::persist::decode_updates(&row.value));
+                let mut updates = decoded.collect::<Result<Vec<_>, Error>>()?;
+                // Keys begin with origins, which are random. In the order of the log no update waits for another.
+                updates.sort_by_key(|updates| updates.reach.epochs().last());
                 self.doc_part_read(name, updates);
             }
         }

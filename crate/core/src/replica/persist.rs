@@ -7,19 +7,28 @@ use super::outbox::{Lane, encode_row, fill};
 use super::{Output, Replica};
 use crate::batch::Batch;
 use crate::error::{Code, Error};
-use crate::ids::{DocName, Origin, Seq, Token};
+use crate::frontier::Frontier;
+use crate::ids::{DocName, Epoch, Lsn, Origin, Seq, Token};
 use crate::sorted::{Map, Set};
 use crate::stage::Stage;
 use crate::store::{self, StoreOp, Table};
 use crate::wire::{Reader, Writer};
 use std::rc::Rc;
 
+/// Settled updates of one document, and how far in the leader's log they reach: who reads the document is shown that much,
+/// even where its frontier, which says what is held without a gap, has not come so far.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Updates {
+    pub(super) reach: Frontier,
+    pub(super) updates: Vec<Rc<[u8]>>,
+}
+
 #[derive(Default)]
 pub(super) struct Persister {
     /// Updates that are settled and not stored as such yet.
-    updates: Map<DocName, Vec<Rc<[u8]>>>,
+    updates: Map<DocName, Updates>,
     /// Those of them that are being stored: a commit may fail.
-    storing: Vec<(DocName, Vec<Rc<[u8]>>)>,
+    storing: Vec<(DocName, Updates)>,
     /// Documents whose row is out of date.
     docs: Set<DocName>,
     /// The last rows of documents that were closed.
@@ -38,8 +47,10 @@ pub(super) struct Persister {
 }
 
 impl Persister {
-    pub(super) fn add_update(&mut self, doc: DocName, update: Rc<[u8]>) {
-        self.updates.get_or_default(doc).push(update);
+    pub(super) fn add_update(&mut self, doc: DocName, update: Rc<[u8]>, epoch: Epoch, lsn: Lsn) {
+        let unstored = self.updates.get_or_default(doc);
+        unstored.reach.advance_epoch(epoch, lsn);
+        unstored.updates.push(update);
     }
 
     pub(super) fn doc_changed(&mut self, doc: DocName) {
@@ -81,9 +92,9 @@ impl Persister {
         if self.failure.is_some() { u64::MAX } else { self.done }
     }
 
-    pub(super) fn unstored_updates<'a>(&'a self, doc: &'a DocName) -> impl Iterator<Item = Rc<[u8]>> + 'a {
-        let storing = self.storing.iter().filter(move |(name, _)| name == doc).flat_map(|(_, updates)| updates);
-        storing.chain(self.updates.get(doc).into_iter().flatten()).cloned()
+    pub(super) fn unstored_updates<'a>(&'a self, doc: &'a DocName) -> impl Iterator<Item = Updates> + 'a {
+        let storing = self.storing.iter().filter(move |(name, _)| name == doc).map(|(_, updates)| updates);
+        storing.chain(self.updates.get(doc)).cloned()
     }
 }
 
@@ -157,7 +168,8 @@ impl Replica {
             self.persister.rows += 1;
             let key = store::update_key(&doc, self.config.origin, self.persister.rows);
             let mut value = Writer::default();
-            for update in updates.iter() {
+            updates.reach.encode(&mut value);
+            for update in updates.updates.iter() {
                 value.bytes(update);
             }
             ops.push(StoreOp::Put { table: Table::Updates, key, value: value.0 });
@@ -219,13 +231,14 @@ fn put_row(origin: Origin, unix_ms: u64, batch: Batch, ops: &mut Vec<StoreOp>) {
 }
 
 /// The updates in a row of settled ones.
-pub(super) fn decode_updates(value: &[u8]) -> Result<Vec<Rc<[u8]>>, Error> {
+pub(super) fn decode_updates(value: &[u8]) -> Result<Updates, Error> {
     let mut input = Reader::new(value);
+    let reach = Frontier::decode(&mut input)?;
     let mut updates = Vec::new();
     while input.end().is_err() {
         let update = input.bytes("a stored update", usize::MAX);
         let update = update.map_err(|error| Error::new(Code::Corrupt, format!("a stored row is damaged: {error}")))?;
         updates.push(update.into());
     }
-    Ok(updates)
+    Ok(Updates { reach, updates })
 }

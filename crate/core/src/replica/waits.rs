@@ -153,7 +153,8 @@ impl Replica {
         self.outbox.advance(origin, seq, stage, Some((epoch, lsn)));
         if stage >= self.settles_at() {
             for part in self.outbox.settle(origin, seq).into_iter().flat_map(|write| write.parts) {
-                self.persister.add_update(part.doc, part.update);
+                self.docs.reaches(&part.doc, epoch, lsn);
+                self.persister.add_update(part.doc, part.update, epoch, lsn);
             }
         }
         self.is_changed = true;
