@@ -99,7 +99,13 @@ impl Replica {
                 continue;
             }
             let is_answered = matches!(read.asked, Asked::NeedNot | Asked::Answered(_));
-            let holds = is_answered && read.unresolved.is_empty() && held.dominates_epochs(&read.need);
+            let mut holds = is_answered && read.unresolved.is_empty() && held.dominates_epochs(&read.need);
+            if read.consistency == Consistency::Strong {
+                // What a strong read has shown, the next one anywhere shows: so nothing that is not in the log yet, and
+                // nothing from beyond a gap.
+                holds &= held.dominates_epochs(&self.docs.reach(&read.doc));
+                holds &= self.outbox.unsettled_in(&read.doc).is_empty();
+            }
             let Consistency::MaxStaleness(limit) = read.consistency else {
                 if holds {
                     ended.push((id, Ok(())));
