@@ -19,6 +19,9 @@ use headwater_doc::{Document, Kind};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
+/// How long a host may leave a machine undrained at most, give or take the drift of its clock.
+pub const DRAIN_MS_MAX: u64 = 6;
+
 /// A device.
 #[derive(Debug)]
 pub struct Device {
@@ -209,7 +212,7 @@ impl World {
         if self.rng.chance(75) {
             self.drain(opening);
         } else if !std::mem::replace(&mut self.openings[opening].is_drain_due, true) {
-            let span = self.rng.below(6);
+            let span = self.rng.below(DRAIN_MS_MAX);
             self.after(span, Event::Drain(opening));
         }
     }
@@ -387,6 +390,10 @@ impl World {
         }
         tab.committing = Some(true);
         self.trace.event(self.now, "land", opening as u64, &[ops.len() as u8]);
+        if self.trace.is_verbose() {
+            let text = crate::timeline::ops(ops);
+            self.note(|| format!("tab {opening} ▣ {text}"));
+        }
         self.devices[self.openings[opening].device].disk.land(ops);
         if is_last {
             let span = self.rng.below(u64::from(self.plan.shape.disk_ms) + 1);

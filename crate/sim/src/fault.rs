@@ -66,7 +66,10 @@ impl World {
             }
             Kind::Leap => {
                 self.devices[device].clock.leap(self.now, span);
-                self.tabs_of(device).into_iter().for_each(|tab| self.feed(tab, Input::Tick));
+                for tab in self.tabs_of(device) {
+                    self.feed(tab, Input::Tick);
+                    self.drain(tab);
+                }
                 true
             }
             Kind::SetWall => {

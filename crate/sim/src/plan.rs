@@ -149,6 +149,9 @@ pub struct Shape {
     pub disk_ms: u32,
     /// Large updates happen.
     pub is_heavy: bool,
+    /// Devices open several tabs. Then nothing is rejected: what one tab takes back another may still build on, until
+    /// tabs tell each other.
+    pub is_tabbed: bool,
     /// When healing begins.
     pub heal_at: u64,
 }
@@ -177,6 +180,7 @@ impl Plan {
             delay_ms: [2, 20, 80, 400][rng.below(4) as usize],
             disk_ms: [1, 2, 10, 60][rng.below(4) as usize],
             is_heavy: rng.chance(4),
+            is_tabbed: rng.chance(40),
             heal_at: rng.within(5, 60) * 1000,
         };
         // A run has a taste of its own: some faults often, some never.
@@ -212,8 +216,8 @@ impl Plan {
         let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         let header = lines.next().ok_or("the scenario is empty")?;
         let header = numbers(header.strip_prefix("world ").ok_or("a scenario begins with its world")?)?;
-        let [seed, devices, docs, sessions, delay, disk, heavy, heal_at] = header[..] else {
-            return Err("a world has eight numbers".into());
+        let [seed, devices, docs, sessions, delay, disk, heavy, tabbed, heal_at] = header[..] else {
+            return Err("a world has nine numbers".into());
         };
         let shape = Shape {
             devices: devices as u32,
@@ -222,6 +226,7 @@ impl Plan {
             delay_ms: delay as u32,
             disk_ms: disk as u32,
             is_heavy: heavy == 1,
+            is_tabbed: tabbed == 1,
             heal_at,
         };
         let step = |line: &str| -> Result<Step, String> {
@@ -244,10 +249,10 @@ fn numbers(text: &str) -> Result<Vec<u64>, String> {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Shape { devices, docs, sessions, delay_ms, disk_ms, is_heavy, heal_at } = self.shape;
-        let heavy = u8::from(is_heavy);
-        writeln!(f, "# world: seed, devices, documents, sessions, delay, commit, heavy, healing")?;
-        writeln!(f, "world {} {devices} {docs} {sessions} {delay_ms} {disk_ms} {heavy} {heal_at}", self.seed)?;
+        let Shape { devices, docs, sessions, delay_ms, disk_ms, is_heavy, is_tabbed, heal_at } = self.shape;
+        let (heavy, tabbed) = (u8::from(is_heavy), u8::from(is_tabbed));
+        writeln!(f, "# world: seed, devices, documents, sessions, delay, commit, heavy, tabbed, healing")?;
+        writeln!(f, "world {} {devices} {docs} {sessions} {delay_ms} {disk_ms} {heavy} {tabbed} {heal_at}", self.seed)?;
         for Step { at, kind, args: [a, b, c, d] } in &self.steps {
             writeln!(f, "{at} {} {a} {b} {c} {d}", kind.as_str())?;
         }

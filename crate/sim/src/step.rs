@@ -57,7 +57,7 @@ impl World {
         let [a, b, ..] = step.args;
         let device = a as usize % self.devices.len();
         if step.kind == Kind::Tab {
-            let has_room = self.tabs_of(device).len() < 3;
+            let has_room = self.plan.shape.is_tabbed && self.tabs_of(device).len() < 3;
             if has_room {
                 self.open_tab(device);
             }
@@ -99,6 +99,10 @@ impl World {
     }
 
     fn write_step(&mut self, session: usize, step: Step) -> bool {
+        let is_refused = matches!(step.kind, Kind::Oversize | Kind::Forbidden);
+        if is_refused && self.plan.shape.is_tabbed {
+            return false;
+        }
         let Some((tab, _)) = self.tab_of(session) else { return false };
         if self.openings[tab].core.check_writable().is_err() {
             return false;

@@ -2,6 +2,7 @@
 
 use headwater_core::Batch;
 use headwater_core::frame::{ClientFrame, NodeFrame};
+use headwater_core::store::StoreOp;
 
 /// A frame of a replica.
 pub fn client_frame(bytes: &[u8]) -> String {
@@ -29,4 +30,17 @@ fn writes(batch: &Batch) -> String {
         format!("{:.4}…/{}({})", write.origin.to_string(), write.seq, docs.join("+"))
     };
     format!("[{}]", batch.writes.iter().map(name).collect::<Vec<_>>().join(" "))
+}
+
+/// The changes of a commit.
+pub fn ops(ops: &[StoreOp]) -> String {
+    let text = |op: &StoreOp| match op {
+        StoreOp::Put { table, key, value } => format!("{}/{}={}", table.as_str(), hex(key), value.len()),
+        StoreOp::Delete { table, key } => format!("-{}/{}", table.as_str(), hex(key)),
+    };
+    ops.iter().map(text).collect::<Vec<_>>().join(" ")
+}
+
+fn hex(key: &[u8]) -> String {
+    key.iter().map(|byte| format!("{byte:02x}")).collect()
 }

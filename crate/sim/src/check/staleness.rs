@@ -2,6 +2,7 @@
 
 use crate::bits::Bits;
 use crate::coverage::Moment;
+use crate::device::DRAIN_MS_MAX;
 use crate::session::Reading;
 use crate::world::World;
 use headwater_core::Millis;
@@ -12,7 +13,7 @@ impl World {
     pub fn check_staleness(&mut self, tab: usize, reading: &Reading, shown: &Bits, reported: Option<Millis>) {
         if let Consistency::MaxStaleness(limit) = reading.consistency {
             self.coverage.saw(Moment::BoundedRead);
-            if reported.is_none_or(|reported| reported > limit) {
+            if reported.is_none_or(|reported| reported.0 > limit.0 + DRAIN_MS_MAX) {
                 return self.violate("staleness", || format!("a read bound to {limit} ms reports {reported:?}"));
             }
         }
