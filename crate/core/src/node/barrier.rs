@@ -14,10 +14,18 @@ use crate::limits::BARRIERS_PER_CONNECTION_MAX;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Who {
-    Barrier { conn: ConnId, id: u64 },
-    Query { id: u64, doc: Option<DocName> },
+    Barrier {
+        conn: ConnId,
+        id: u64,
+    },
+    Query {
+        id: u64,
+        doc: Option<DocName>,
+    },
     /// A replica that holds more than this node.
-    Doubt { conn: ConnId },
+    Doubt {
+        conn: ConnId,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,9 +79,8 @@ impl Waiters {
     }
 
     pub(super) fn forget_conn(&mut self, gone: ConnId) {
-        self.waiting.retain(
-            |waiter| !matches!(waiter.who, Who::Barrier { conn, .. } | Who::Doubt { conn } if conn == gone),
-        );
+        self.waiting
+            .retain(|waiter| !matches!(waiter.who, Who::Barrier { conn, .. } | Who::Doubt { conn } if conn == gone));
     }
 
     pub(super) fn forget_barrier(&mut self, conn: ConnId, id: u64) {

@@ -167,7 +167,7 @@ impl Outbox {
     }
 
     /// This lane and those after it, in order.
-    pub(super) fn from_lane(&self, origin: Origin) -> Vec<Origin> {
+    pub(super) fn lanes_from(&self, origin: Origin) -> Vec<Origin> {
         self.order.iter().copied().skip_while(|other| *other != origin).collect()
     }
 

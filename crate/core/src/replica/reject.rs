@@ -14,7 +14,7 @@ impl Replica {
     pub(super) fn reject(&mut self, origin: Origin, seq: Seq, error: Error) {
         let mut tainted: Set<DocName> = Set::default();
         let holds_for = self.persister.after_next();
-        for lane in self.outbox.from_lane(origin) {
+        for lane in self.outbox.lanes_from(origin) {
             let is_first = lane == origin;
             let from = if is_first { seq } else { Seq(0) };
             let doomed = self.outbox.remove(lane, from, |write| {

@@ -73,10 +73,12 @@ impl Replica {
                 match self.outbox.stage(origin, seq) {
                     Err(error) => self.end_wait(id, Err(error)),
                     Ok(reached) if reached >= stage => self.end_wait(id, Ok(())),
-                    Ok(_) => match self.persister.failure().filter(|_| stage == Stage::Local) {
-                        Some(failure) => self.end_wait(id, Err(failure.clone())),
-                        None => {}
-                    },
+                    Ok(_) if stage == Stage::Local => {
+                        if let Some(failure) = self.persister.failure().cloned() {
+                            self.end_wait(id, Err(failure));
+                        }
+                    }
+                    Ok(_) => {}
                 }
             }
             Wait::Read { session, doc, consistency } => match self.begin_read(session, doc, consistency) {
