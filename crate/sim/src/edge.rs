@@ -225,6 +225,8 @@ impl World {
     }
 
     fn node_execute(&mut self, node: usize, output: Output) {
+        // Whoever hears of an entry hears of one that is in the log.
+        self.check_log(node);
         match output {
             Output::Send { conn, bytes } => {
                 let conn = (conn.0 - 1) as usize;

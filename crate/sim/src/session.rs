@@ -9,6 +9,7 @@ use headwater_core::replica::{Input, ReadMeta, Wait};
 use headwater_core::session::Consistency;
 use headwater_core::{Bookmark, Code, Error, Millis, Stage};
 use headwater_doc::Document;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// A session, as an application holds it: in a cookie, or on its way in a link.
@@ -22,8 +23,10 @@ pub struct Session {
     pub bookmark: String,
     /// What it wrote.
     pub own: Bits,
-    /// What it was shown.
+    /// Writes that it was shown for certain, in any document.
     pub seen: Bits,
+    /// What each document showed it, deletions included that may be another write's.
+    pub shown: BTreeMap<usize, Bits>,
     /// What the writers of all that had written and read before.
     pub implied: Bits,
     /// Whether it waits for a read.
@@ -31,6 +34,12 @@ pub struct Session {
 }
 
 impl Session {
+    fn was_shown(&mut self, doc: usize, shown: &Bits, evident: &Bits, implied: &Bits) {
+        self.shown.entry(doc).or_default().join(shown);
+        self.seen.join(evident);
+        self.implied.join(implied);
+    }
+
     /// Everything it must not read behind.
     pub fn must(&self) -> Bits {
         let mut must = self.own.clone();
@@ -98,6 +107,7 @@ impl World {
             bookmark: Bookmark::default().to_string(),
             own: Bits::default(),
             seen: Bits::default(),
+            shown: BTreeMap::new(),
             implied: Bits::default(),
             is_busy: false,
         });
@@ -163,8 +173,9 @@ impl World {
     }
 
     fn reading(&self, session: usize, doc: usize, consistency: Consistency) -> Reading {
-        let Session { own, seen, implied, .. } = &self.sessions[session];
-        let (own, seen, implied) = (own.clone(), seen.clone(), implied.clone());
+        let Session { own, seen, shown, implied, .. } = &self.sessions[session];
+        let (own, mut seen, implied) = (own.clone(), seen.clone(), implied.clone());
+        shown.get(&doc).into_iter().for_each(|shown| seen.join(shown));
         let acked = self.oracle.acked.clone();
         Reading { session, doc, consistency, own, seen, implied, acked, begun_at: self.now }
     }
@@ -253,9 +264,7 @@ impl World {
         self.check_read(&reading, &shown, &format!("tab {tab}"));
         let evident = self.oracle.evident(doc, &shown);
         let implied = self.oracle.implied(&evident.without(&pending));
-        let state = &mut self.sessions[session];
-        state.seen.join(&shown);
-        state.implied.join(&implied);
+        self.sessions[session].was_shown(doc, &shown, &evident, &implied);
         self.save(session);
     }
 
@@ -308,10 +317,10 @@ impl World {
                 let shown = self.oracle.shown(reading.doc, &document);
                 self.coverage.saw(Moment::Query);
                 self.check_read(&reading, &shown, &format!("node {node}"));
-                let implied = self.oracle.implied(&self.oracle.evident(reading.doc, &shown));
+                let evident = self.oracle.evident(reading.doc, &shown);
+                let implied = self.oracle.implied(&evident);
                 let state = &mut self.sessions[session];
-                state.seen.join(&shown);
-                state.implied.join(&implied);
+                state.was_shown(reading.doc, &shown, &evident, &implied);
                 // The answer's bookmark joins the session's own.
                 let merged = state.bookmark.parse::<Bookmark>().and_then(|own| own.merge(&bookmark));
                 match merged {
