@@ -31,8 +31,9 @@ pub const EXTENSION_BYTES_MAX: usize = 8 << 10;
 pub const OUTBOX_BYTES_MAX: usize = 256 << 20;
 /// Bytes pushed and not yet acknowledged; more waits in the outbox until acknowledgements come.
 pub const PUSH_WINDOW_BYTES: usize = 4 << 20;
-/// Bytes that a node holds in its gathering batch before it asks connections to slow down by not reading further.
-pub const GATHER_BYTES_MAX: usize = 64 << 20;
+/// Bytes that a node gathers for the next commit. A push beyond it is answered with `BUSY` and resent later. During a
+/// commit they are there up to three times, which must fit an isolate of 128 MB.
+pub const GATHER_BYTES_MAX: usize = 16 << 20;
 /// Reads, receipts and barriers that may wait at once on one replica.
 pub const WAITS_MAX: usize = 100_000;
 /// Barriers that one connection may have waiting at a node.

@@ -155,3 +155,30 @@ fn a_bookmark_survives_a_reload_of_its_writer() {
     world.online(0);
     assert_eq!((world.done(1, wait), world.content(1, "a")), (Some(Ok(())), vec!["x".to_owned()]));
 }
+
+#[test]
+fn a_bookmark_names_the_place_of_a_write_once_the_leader_has_told_it() {
+    let mut world = World::with(1, &["a"]);
+    world.node.holds_commits = true;
+    world.write(0, "a", "x");
+    let session = world.clients[0].replica.begin_session(None);
+    // The session has read the write while it was on its way.
+    world.clients[0].replica.note_read(session, &doc("a"), world.now).unwrap();
+    world.settle();
+    world.node.release_commits(world.now);
+    world.settle();
+    let taken = world.clients[0].replica.bookmark(session).unwrap();
+    assert_eq!(taken.frontier, Frontier::at(Epoch(1), Lsn(1)));
+}
+
+#[test]
+fn a_bookmark_names_what_earlier_openings_wrote_and_could_not_send() {
+    let mut world = World::with(2, &["a"]);
+    world.offline(0);
+    world.write(0, "a", "x");
+    world.settle();
+    let earlier = world.clients[0].origin;
+    world.reopen(0);
+    world.settle();
+    assert_eq!(bookmark(&mut world, 0).frontier.seq(earlier), Seq(1));
+}

@@ -174,7 +174,8 @@ fn attack_node(seed: u64) -> (usize, usize) {
         assert!(closed.is_some() || !is_malformed, "a malformed frame was passed over");
         if let Some(error) = closed {
             refused += 1;
-            let known = [Code::Malformed, Code::TooLarge, Code::OutOfOrder, Code::Version, Code::DatabaseReset];
+            let known =
+                [Code::Malformed, Code::TooLarge, Code::OutOfOrder, Code::Version, Code::DatabaseReset, Code::Resume];
             assert!(known.contains(&error.code), "{error}");
             let sent = world.node.down[&conn].last().expect("an error is told before the close");
             assert!(

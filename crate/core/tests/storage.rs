@@ -3,6 +3,7 @@
 use crate::common::{World, broken, doc};
 use headwater_core::frame::NodeFrame;
 use headwater_core::replica::Input;
+use headwater_core::session::Consistency;
 use headwater_core::store::{Row, Table};
 use headwater_core::{Code, Lsn, Stage, node};
 
@@ -151,4 +152,24 @@ fn what_was_in_a_failed_commit_is_still_shown_after_a_rebuild() {
     world.settle();
     assert_eq!(world.clients[1].rebuilt, [doc("a")]);
     world.assert_converged("a");
+}
+
+/// Every drain has something to commit, as in an import; the document is opened all the same.
+#[test]
+fn a_document_opens_while_commits_never_pause() {
+    let mut world = World::with(1, &["a"]);
+    world.clients[0].holds_commits = true;
+    world.write(0, "a", "0");
+    world.settle();
+    world.clients[0].open(doc("b"), world.now);
+    let session = world.clients[0].replica.begin_session(None);
+    let loaded = world.wait_read(0, session, "b", Consistency::Eventual, 60_000);
+    let mut rounds = 0;
+    while world.done(0, loaded).is_none() {
+        rounds += 1;
+        assert!(rounds < 10, "the document waits for a pause that does not come");
+        world.write(0, "a", format!("{rounds}"));
+        world.clients[0].commit_next(world.now);
+        world.settle();
+    }
 }

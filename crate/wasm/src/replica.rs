@@ -9,7 +9,7 @@ use crate::host::{doc_name, malformed, millis, storage_error, throw};
 use headwater_core::replica::{self, Config, Input, Output, Phase, Wait};
 use headwater_core::session::Consistency;
 use headwater_core::sorted::Map;
-use headwater_core::{DocName, Error, Origin, Part, Seq, Stage, Token};
+use headwater_core::{Code, DocName, Error, Origin, Part, Seq, Stage, Token};
 use headwater_doc::{DocError, Document};
 use js_sys::{Array, Uint8Array};
 use std::cell::RefCell;
@@ -177,11 +177,7 @@ impl Replica {
                     effects.push(&effect.done());
                 }),
                 Err((doc, cause)) => {
-                    // The rest is dropped with the instance: the frontier of this update must not be stored.
-                    let message = format!("document {doc:?} could not take what was stored or sent: {cause}");
-                    let error = Error::new(headwater_core::Code::Corrupt, message);
-                    effects.push(&Effect::new("fatal").with("error", error_to_js(&error)).done());
-                    return effects;
+                    effects.push(&self.give_up(doc, &cause, now).done());
                 }
             }
         }
@@ -225,6 +221,16 @@ impl Replica {
                 Effect::new("done").with("id", id as f64).with_some("error", result.err().as_ref().map(error_to_js))
             }
         }))
+    }
+
+    // The bytes are stored and stay so; only this document cannot be shown. The others go on.
+    fn give_up(&mut self, doc: DocName, cause: &DocError, now: f64) -> Effect {
+        self.docs.remove(&doc);
+        let message = format!("document {doc:?} cannot take what was stored or sent, and is closed: {cause}");
+        let error = Error::new(Code::Corrupt, message);
+        let effect = Effect::new("unloadable").with("doc", doc.as_str()).with("error", error_to_js(&error));
+        self.handle(Input::CloseDoc { doc }, now);
+        effect
     }
 
     fn apply(&mut self, doc: &DocName, updates: &[Rc<[u8]>]) -> Result<(), (DocName, DocError)> {

@@ -28,6 +28,15 @@ enum Who {
     },
 }
 
+impl Who {
+    fn conn(&self) -> Option<ConnId> {
+        match self {
+            Who::Barrier { conn, .. } | Who::Doubt { conn } => Some(*conn),
+            Who::Query { .. } => None,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Proof {
     NotAsked,
@@ -79,8 +88,7 @@ impl Waiters {
     }
 
     pub(super) fn forget_conn(&mut self, gone: ConnId) {
-        self.waiting
-            .retain(|waiter| !matches!(waiter.who, Who::Barrier { conn, .. } | Who::Doubt { conn } if conn == gone));
+        self.waiting.retain(|waiter| waiter.who.conn() != Some(gone));
     }
 
     pub(super) fn forget_barrier(&mut self, conn: ConnId, id: u64) {
@@ -146,13 +154,18 @@ impl Node {
         self.answer_waiters();
         // One that goes on waiting must survive hibernation.
         let waits_on = self.waiters.barriers_of(conn).iter().any(|(other, _)| *other == id);
-        self.conn(conn).is_changed |= waits_on;
+        if let Some(state) = self.conns.get_mut(&conn) {
+            state.is_changed |= waits_on;
+        }
         Ok(())
     }
 
     /// A replica holds entries that this node does not have. Either its storage went back in time, or it has been replaced.
     pub(super) fn doubt(&mut self, conn: ConnId, frontier: Frontier) {
         let who = Who::Doubt { conn };
+        if self.waiters.waiting.iter().any(|waiter| waiter.who == who) {
+            return; // One proof tells.
+        }
         self.waiters.waiting.push(Waiter { who, frontier, arrived: None, proof: Proof::Wanted, deadline: None });
     }
 
@@ -180,6 +193,10 @@ impl Node {
     pub(super) fn answer_waiters(&mut self) {
         let waiting = std::mem::take(&mut self.waiters.waiting);
         for mut waiter in waiting {
+            // The answer to one may close a connection that has others waiting.
+            if waiter.who.conn().is_some_and(|conn| !self.conns.contains_key(&conn)) {
+                continue;
+            }
             if waiter.arrived.is_none() {
                 match self.place_of(&waiter.frontier) {
                     Err(error) if waiter.proof == Proof::Given => {

@@ -53,8 +53,22 @@ impl Node {
         let group_state =
             Group { docs: docs.into_iter().collect(), at: frontier.epochs_only(), credit, is_reading: false };
         state.groups.insert(group, group_state);
+        self.end_empty_groups(conn);
         self.advance_catch_up(conn, group);
         Ok(())
+    }
+
+    /// A group that lost its last document has nothing to catch up with; its replica may still wait for it to be live.
+    pub(super) fn end_empty_groups(&mut self, conn: ConnId) {
+        let held = self.frontier();
+        let groups = self.conn(conn).groups.iter_mut().filter(|(_, group)| group.docs.is_empty());
+        let empty: Vec<u64> = groups
+            .map(|(id, group)| {
+                group.at.join(&held);
+                *id
+            })
+            .collect();
+        empty.into_iter().for_each(|group| self.advance_catch_up(conn, group));
     }
 
     pub(super) fn credit(&mut self, conn: ConnId, group: u64, frames: u64) -> Result<(), Error> {

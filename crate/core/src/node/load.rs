@@ -2,6 +2,7 @@
 //!
 //! A row that does not decode stops the start. A node that served from half of its storage would hand out blanks.
 
+use super::origins::Place;
 use super::{Input, Node, Output, Phase};
 use crate::error::{Code, Error};
 use crate::ids::{Epoch, Generation, Lsn, Millis, Seq};
@@ -115,9 +116,9 @@ impl Node {
     fn load_origin(&mut self, row: &Row) -> Result<(), Error> {
         let origin = store::origin_of_key(&row.key).ok_or_else(|| Error::malformed("an origin row has no origin"))?;
         let mut value = Reader::new(&row.value);
-        let (seq, lsn) = (Seq(value.uint()?), Lsn(value.uint()?));
+        let place = Place { seq: Seq(value.uint()?), epoch: Epoch(value.uint()?), lsn: Lsn(value.uint()?) };
         value.end()?;
-        self.origins.load(origin, seq, lsn);
+        self.origins.load(origin, place);
         Ok(())
     }
 
@@ -133,7 +134,8 @@ impl Node {
             )));
         }
         for (place, write) in segment.batch.writes.iter().enumerate() {
-            self.origins.appended(write.origin, write.seq, Lsn(segment.first.0 + place as u64));
+            let lsn = Lsn(segment.first.0 + place as u64);
+            self.origins.appended(write.origin, Place { seq: write.seq, epoch: segment.epoch, lsn });
         }
         self.log.resume_at(segment.last());
         // They count like rows of this instance, or a node that is often restarted would never write a checkpoint.

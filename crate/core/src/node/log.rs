@@ -4,6 +4,7 @@
 //! committed at the next drain, and whatever comes during that commit is the next group.
 
 use super::load;
+use super::origins::Place;
 use super::{Node, Output};
 use crate::batch::{Batch, Write};
 use crate::frame::NodeFrame;
@@ -148,15 +149,19 @@ impl Node {
         for (origin, (seq, lsn)) in last {
             let owners: Vec<ConnId> =
                 self.conns.iter().filter(|(_, state)| state.own.contains_key(&origin)).map(|(conn, _)| *conn).collect();
-            owners.into_iter().for_each(|conn| self.acknowledge(conn, origin, seq, lsn));
+            owners.into_iter().for_each(|conn| self.acknowledge(conn, origin, seq, segment.epoch, lsn));
         }
     }
 
     /// Tells a replica that its writes up to `seq` are committed. One voter is its own quorum.
-    pub(super) fn acknowledge(&mut self, conn: ConnId, origin: Origin, seq: Seq, lsn: Lsn) {
-        let (epoch, through) = (self.log.epoch, self.log.end);
+    pub(super) fn acknowledge(&mut self, conn: ConnId, origin: Origin, seq: Seq, epoch: Epoch, lsn: Lsn) {
+        let through = self.log.end;
         self.conn(conn).sent = through;
         self.send(conn, &NodeFrame::Ack { origin, seq, stage: Stage::All, epoch, lsn, through });
+    }
+
+    pub(super) fn is_committed(&self, place: Place) -> bool {
+        place.epoch < self.log.epoch || place.lsn <= self.log.end
     }
 
     /// Tells a replica how far the live stream has come, if it does not know.
@@ -180,7 +185,8 @@ impl Node {
         let mut farthest = frontier.lsn(self.log.epoch);
         for (origin, seq) in frontier.origins() {
             match self.origins.get(origin).filter(|place| place.seq >= seq) {
-                Some(place) => farthest = farthest.max(place.lsn),
+                Some(place) if place.epoch == self.log.epoch => farthest = farthest.max(place.lsn),
+                Some(_) => {} // In a log that was sealed before this one began.
                 None => return Ok(None),
             }
         }

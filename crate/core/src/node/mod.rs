@@ -330,6 +330,7 @@ impl Node {
             ClientFrame::Subscribe { group, frontier, docs } => self.subscribe(conn, group, frontier, docs),
             ClientFrame::Unsubscribe { docs } => {
                 self.conn(conn).unsubscribe(&docs);
+                self.end_empty_groups(conn);
                 Ok(())
             }
             ClientFrame::Credit { group, frames } => self.credit(conn, group, frames),

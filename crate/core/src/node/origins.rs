@@ -3,7 +3,7 @@
 //! The table is bounded: beyond `ORIGINS_MAX` the origins that have been silent longest are forgotten, an eighth of them
 //! at once. A repeat from a forgotten origin is appended again, which a CRDT forgives.
 
-use crate::ids::{Lsn, Origin, Seq};
+use crate::ids::{Epoch, Lsn, Origin, Seq};
 use crate::limits::ORIGINS_MAX;
 use crate::sorted::Map;
 use crate::store::{self, StoreOp, Table};
@@ -13,6 +13,7 @@ use crate::wire::Writer;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) seq: Seq,
+    pub(super) epoch: Epoch,
     pub(super) lsn: Lsn,
 }
 
@@ -29,12 +30,12 @@ impl OriginTable {
     }
 
     /// A row of the last checkpoint.
-    pub(super) fn load(&mut self, origin: Origin, seq: Seq, lsn: Lsn) {
-        self.places.insert(origin, Place { seq, lsn });
+    pub(super) fn load(&mut self, origin: Origin, place: Place) {
+        self.places.insert(origin, place);
     }
 
-    pub(super) fn appended(&mut self, origin: Origin, seq: Seq, lsn: Lsn) {
-        self.places.insert(origin, Place { seq, lsn });
+    pub(super) fn appended(&mut self, origin: Origin, place: Place) {
+        self.places.insert(origin, place);
         if self.changed.last() != Some(&origin) {
             self.changed.push(origin);
         }
@@ -52,12 +53,12 @@ impl OriginTable {
     }
 
     fn forget_the_silent(&mut self) {
-        let mut lsns: Vec<Lsn> = self.places.values().map(|place| place.lsn).collect();
-        let (_, oldest_kept, _) = lsns.select_nth_unstable(ORIGINS_MAX / 8);
+        let mut ages: Vec<(Epoch, Lsn)> = self.places.values().map(|place| (place.epoch, place.lsn)).collect();
+        let (_, oldest_kept, _) = ages.select_nth_unstable(ORIGINS_MAX / 8);
         let oldest_kept = *oldest_kept;
         let changed = &mut self.changed;
         self.places.retain(|origin, place| {
-            let is_kept = place.lsn >= oldest_kept;
+            let is_kept = (place.epoch, place.lsn) >= oldest_kept;
             if !is_kept {
                 changed.push(*origin);
             }
@@ -71,7 +72,7 @@ impl OriginTable {
             None => StoreOp::Delete { table, key },
             Some(place) => {
                 let mut value = Writer::default();
-                value.uint(place.seq.0).uint(place.lsn.0);
+                value.uint(place.seq.0).uint(place.epoch.0).uint(place.lsn.0);
                 StoreOp::Put { table, key, value: value.0 }
             }
         }
@@ -86,7 +87,7 @@ mod tests {
     fn beyond_the_limit_the_origins_that_were_silent_longest_are_forgotten_and_their_rows_deleted() {
         let mut table = OriginTable::default();
         for n in 0..=ORIGINS_MAX as u64 {
-            table.appended(Origin(n.reverse_bits()), Seq(1), Lsn(n + 1));
+            table.appended(Origin(n.reverse_bits()), Place { seq: Seq(1), epoch: Epoch(1), lsn: Lsn(n + 1) });
         }
         assert_eq!(table.get(Origin(0)), None);
         let newest = (ORIGINS_MAX as u64).reverse_bits();

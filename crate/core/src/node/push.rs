@@ -4,6 +4,7 @@
 //! it was sent before the replica learned that an earlier one had been rejected, and will be sent again.
 
 use super::Node;
+use super::origins::Place;
 use crate::batch::{Batch, Write};
 use crate::error::{Code, Error};
 use crate::frame::NodeFrame;
@@ -53,8 +54,8 @@ impl Node {
                         self.reject(conn, origin, seq, error);
                         break;
                     }
-                    let lsn = self.log.gather(write);
-                    self.origins.appended(origin, seq, lsn);
+                    let (epoch, lsn) = (self.log.epoch, self.log.gather(write));
+                    self.origins.appended(origin, Place { seq, epoch, lsn });
                     is_settled = false;
                 }
             }
@@ -88,17 +89,18 @@ impl Node {
     // repeated one. If it is not committed yet, its commit will acknowledge it.
     fn acknowledge_repeat(&mut self, conn: ConnId, origin: Origin, seq: Seq) {
         let place = self.origins.get(origin).expect("a repeat is of a known origin");
-        if place.lsn <= self.log.end {
-            self.acknowledge(conn, origin, seq, place.lsn);
+        if self.is_committed(place) {
+            self.acknowledge(conn, origin, seq, place.epoch, place.lsn);
         }
     }
 }
 
 fn gap(origin: Origin, prev: Seq, held: Seq) -> Error {
+    // Not a breach of the protocol: a node forgets origins that were silent for long. The replica knows what is settled.
     Error::new(
-        Code::OutOfOrder,
+        Code::Resume,
         format!(
-            "origin {origin} pushes what follows its write {prev}, but only {held} have arrived; resend from there"
+            "origin {origin} pushes what follows its write {prev}, but only {held} are known here; reconnect and resend"
         ),
     )
 }

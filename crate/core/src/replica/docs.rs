@@ -11,7 +11,7 @@ use crate::error::{Code, Error};
 use crate::frame::ClientFrame;
 use crate::frontier::Frontier;
 use crate::ids::{DocName, Epoch, Lsn, Origin};
-use crate::limits::BATCH_BYTES_TARGET;
+use crate::limits::{BATCH_BYTES_TARGET, SUBSCRIPTIONS_MAX};
 use crate::sorted::{Map, Set};
 use crate::wire::{Reader, Writer};
 use std::rc::Rc;
@@ -129,6 +129,10 @@ impl Docs {
 
 impl Replica {
     pub(super) fn open_doc(&mut self, name: DocName) {
+        if self.docs.open.len() >= SUBSCRIPTIONS_MAX && !self.docs.open.contains_key(&name) {
+            let error = Error::too_large("the number of open documents", SUBSCRIPTIONS_MAX + 1, SUBSCRIPTIONS_MAX);
+            return self.outputs.push_back(Output::Unloadable { doc: name, error });
+        }
         self.docs.open.get_or_insert_with(name, || Doc {
             loading: Loading::Wanted,
             is_rebuilding: false,
@@ -164,10 +168,10 @@ impl Replica {
         }
     }
 
-    /// Asks storage for documents, once nothing waits to be stored: then storage and memory say the same.
+    /// Asks storage for documents between two commits: what is not stored yet is in memory, and joins what is read.
     pub(super) fn read_documents(&mut self) {
-        let is_settled = self.persister.is_idle() && !self.has_unstored() || self.persister.failure().is_some();
-        if !is_settled {
+        // What was rejected leaves storage first: the writes behind it wait for that.
+        if !self.persister.is_idle() || self.persister.drops_rows() {
             return;
         }
         let wanted = self.docs.open.iter_mut().filter(|(_, doc)| doc.loading == Loading::Wanted);
@@ -198,7 +202,7 @@ impl Replica {
             return;
         }
         let mut settled = std::mem::take(&mut doc.updates);
-        let is_rebuilding = std::mem::take(&mut doc.is_rebuilding);
+        let is_rebuilding = doc.is_rebuilding;
         settled.extend(self.persister.unstored_updates(name));
         settled.iter().for_each(|updates| doc.reach.join(&updates.reach));
         let mut updates: Vec<Rc<[u8]>> = settled.into_iter().flat_map(|updates| updates.updates).collect();
@@ -209,6 +213,13 @@ impl Replica {
             false => Output::Load { doc, updates },
         });
         self.reads_may_end();
+    }
+
+    /// The host has made the document anew. What was written to it until now was refused.
+    pub(super) fn rebuilt(&mut self, name: &DocName) {
+        if let Some(doc) = self.docs.open.get_mut(name).filter(|doc| doc.loading == Loading::Done) {
+            doc.is_rebuilding = false;
+        }
     }
 
     /// Storage failed while documents were being read. An empty document in their place could overwrite them.

@@ -313,14 +313,19 @@ impl Replica {
             self.send_unsent();
             self.subscribe_unsubscribed();
             self.ask_leader(now);
-            self.begin_commit();
+            // Before the next commit, or a steady stream of commits would keep documents waiting.
             self.read_documents();
+            self.begin_commit();
             self.tell_rejections();
             if std::mem::take(&mut self.is_changed) {
                 self.outputs.push_back(Output::Changed);
             }
         }
-        self.outputs.pop_front()
+        let output = self.outputs.pop_front();
+        if let Some(Output::Rebuild { doc, .. }) = &output {
+            self.rebuilt(doc);
+        }
+        output
     }
 
     /// When to send `Tick` at the latest.
@@ -393,6 +398,14 @@ impl Replica {
         let session = self.sessions.get(&session).ok_or_else(session_ended)?;
         session.check(self.generation)?;
         let mut bookmark = session.bookmark();
+        // Writes of which the leader has told the place, or that do not stand, need not be asked for by others.
+        let origins: Vec<(Origin, Seq)> = bookmark.frontier.origins().collect();
+        for (origin, seq) in origins {
+            if let Some(place) = self.outbox.settled(origin, seq) {
+                bookmark.frontier.drop_origin(origin);
+                bookmark.frontier.join(&place);
+            }
+        }
         bookmark.generation = bookmark.generation.max(self.generation);
         bookmark.frontier.join(&self.outbox.written());
         Ok(bookmark)

@@ -7,7 +7,7 @@
 use crate::batch::{Batch, Write};
 use crate::error::{Code, Error};
 use crate::frontier::Frontier;
-use crate::ids::{DocName, Epoch, Lsn, Origin, Seq};
+use crate::ids::{DocName, Origin, Seq};
 use crate::limits::{BATCH_BYTES_TARGET, BATCH_WRITES_MAX, PUSH_WINDOW_BYTES};
 use crate::sorted::Map;
 use crate::stage::Stage;
@@ -36,7 +36,7 @@ pub(super) struct Lane {
     /// How far each stage has come.
     reached: [Seq; Stage::ALL.len()],
     /// Where the leader's log holds everything up to `reached[Leader]`.
-    place: Option<(Epoch, Lsn)>,
+    place: Frontier,
     rejected: Map<Seq, Error>,
 }
 
@@ -222,12 +222,12 @@ impl Outbox {
     }
 
     /// Everything up to `seq` has reached the stage at that place of the log.
-    pub(super) fn advance(&mut self, origin: Origin, seq: Seq, stage: Stage, place: Option<(Epoch, Lsn)>) {
+    pub(super) fn advance(&mut self, origin: Origin, seq: Seq, stage: Stage, place: &Frontier) {
         let lane = self.lane(origin);
         for reached in &mut lane.reached[..=stage as usize] {
             *reached = (*reached).max(seq);
         }
-        lane.place = lane.place.max(place);
+        lane.place.join(place);
     }
 
     /// Takes out what is settled up to `seq`.
@@ -307,15 +307,14 @@ impl Outbox {
         Ok(if self.is_undoing(origin, seq) { reached.min(Stage::Local) } else { reached })
     }
 
-    /// Where everything written in this opening stands: in the log if the leader has answered, else as origin and seq.
+    /// Where everything written in this opening stands, in the log if the leader has answered, else as origin and seq;
+    /// and what earlier openings wrote that is still here.
     pub(super) fn written(&self) -> Frontier {
-        let mut frontier = Frontier::default();
-        let lane = &self.lanes[&self.own];
-        if let Some((epoch, lsn)) = lane.place {
-            frontier.advance_epoch(epoch, lsn);
-        }
-        if let Some(last) = lane.pending.back() {
-            frontier.advance_origin(self.own, last.write.seq);
+        let mut frontier = self.lanes[&self.own].place.clone();
+        for (origin, lane) in self.lanes.iter() {
+            if let Some(last) = lane.pending.back() {
+                frontier.advance_origin(*origin, last.write.seq);
+            }
         }
         frontier
     }
@@ -334,15 +333,16 @@ impl Outbox {
     /// What a reader must hold to have seen `(origin, seq)`, if that write is one of the outbox's: nothing if the
     /// write is still here and therefore in the local copy, its place in the log if it is settled.
     pub(super) fn resolve(&self, origin: Origin, seq: Seq) -> Option<Frontier> {
+        let is_here = |lane: &Lane| lane.pending.back().is_some_and(|entry| entry.write.seq >= seq);
+        let is_here = self.lanes.get(&origin).is_some_and(is_here);
+        self.settled(origin, seq).or_else(|| is_here.then(Frontier::default))
+    }
+
+    /// The place in the log of a write that the leader has, or of what it has of the origin if that write was rejected.
+    pub(super) fn settled(&self, origin: Origin, seq: Seq) -> Option<Frontier> {
         let lane = self.lanes.get(&origin)?;
-        if lane.reached[Stage::Leader as usize] >= seq {
-            let (epoch, lsn) = lane.place?;
-            return Some(Frontier::at(epoch, lsn));
-        }
-        let is_here = lane.pending.back().is_some_and(|entry| entry.write.seq >= seq)
-            || lane.rejected.contains_key(&seq)
-            || self.is_undoing(origin, seq);
-        is_here.then(Frontier::default)
+        let is_rejected = lane.rejected.contains_key(&seq) || self.is_undoing(origin, seq);
+        (is_rejected || lane.reached[Stage::Leader as usize] >= seq).then(|| lane.place.clone())
     }
 }
 

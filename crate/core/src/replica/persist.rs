@@ -66,6 +66,10 @@ impl Persister {
         self.dropped_rows.push((origin, first));
     }
 
+    pub(super) fn drops_rows(&self) -> bool {
+        !self.dropped_rows.is_empty() && self.failure.is_none()
+    }
+
     pub(super) fn stream_changed(&mut self) {
         self.is_stream_changed = true;
     }
@@ -145,7 +149,7 @@ impl Replica {
         self.is_changed = true;
         if self.config.is_durable {
             for (origin, seq) in stored {
-                self.outbox.advance(origin, seq, Stage::Local, None);
+                self.outbox.advance(origin, seq, Stage::Local, &Frontier::default());
                 self.stage_reached(origin, seq, Stage::Local);
             }
         }

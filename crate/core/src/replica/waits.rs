@@ -3,6 +3,7 @@
 use super::reads::Read;
 use super::{Output, Phase, Replica, Wait};
 use crate::error::{Code, Error};
+use crate::frontier::Frontier;
 use crate::ids::{Epoch, Lsn, Millis, Origin, Seq};
 use crate::limits::WAITS_MAX;
 use crate::sorted::Map;
@@ -152,7 +153,7 @@ impl Replica {
         if self.outbox.get(origin).is_none() {
             return; // Of an opening whose writes are all settled.
         }
-        self.outbox.advance(origin, seq, stage, Some((epoch, lsn)));
+        self.outbox.advance(origin, seq, stage, &Frontier::at(epoch, lsn));
         if stage >= self.settles_at() {
             for part in self.outbox.settle(origin, seq).into_iter().flat_map(|write| write.parts) {
                 self.docs.reaches(&part.doc, epoch, lsn);
