@@ -3,7 +3,7 @@
 import type { Document } from "./document.js";
 import type { Engine } from "./engine.js";
 import { Emitter } from "./emitter.js";
-import { malformed } from "./errors.js";
+import { type HeadwaterError, malformed } from "./errors.js";
 import { checkFunction, checkTransact, timeoutOf } from "./options.js";
 import type { Receipt } from "./receipt.js";
 import { Session } from "./session.js";
@@ -32,6 +32,11 @@ export interface DatabaseEvents {
   pending: Pending;
   /** A rejected write was taken back: this document was made anew from what stands. Its types' observers were told. */
   reset: { readonly doc: string };
+  /**
+   * A document was taken out: it could not be read from storage, or not take in what came. Its reads and writes throw
+   * the error; `doc` tries anew. Other documents go on.
+   */
+  unloadable: { readonly doc: string; readonly error: HeadwaterError };
 }
 
 /** An open database: `await open(name, { url })` makes one. */
@@ -51,6 +56,7 @@ export class Database {
     this.#hasLeader = hasLeader;
     engine.emitter.on("changed", () => this.#tell());
     engine.emitter.on("reset", (event) => this.#emitter.emit("reset", event));
+    engine.emitter.on("unloadable", (event) => this.#emitter.emit("unloadable", event));
   }
 
   /**

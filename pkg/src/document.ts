@@ -2,6 +2,7 @@
 
 import { Emitter } from "./emitter.js";
 import type { Engine } from "./engine.js";
+import type { HeadwaterError } from "./errors.js";
 import type { DocHandle } from "./generated/glue.js";
 import { checkFunction, checkTransact } from "./options.js";
 import type { Receipt } from "./receipt.js";
@@ -41,23 +42,24 @@ export class Document implements DocHost {
   readonly #handle: DocHandle;
   readonly #emitter = new Emitter<DocumentEvents>();
   #lastReceipt: Receipt | null = null;
+  #end: HeadwaterError | undefined;
 
   /** Made by the package. */
   constructor(engine: Engine, name: string, handle: DocHandle) {
     this.#engine = engine;
     this.name = name;
-    this.#handle = handle;
+    this.#handle = engine.instance.guard(handle);
   }
 
-  /** @internal */
+  /** @internal Every read and write asks for it, so that none gets past the end of the document. */
   get handle(): DocHandle {
-    const { death } = this.#engine;
-    if (death !== undefined) throw death;
+    this.#checkOpen();
     return this.#handle;
   }
 
   /** @internal */
   mutate<T>(f: () => T): T {
+    this.#checkOpen();
     return this.#engine.transactions.mutate(this, f);
   }
 
@@ -90,6 +92,7 @@ export class Document implements DocHost {
   transact(f: (doc: this) => void, options: TransactOptions = {}): Receipt {
     checkFunction(f, "transact");
     checkTransact(options);
+    this.#checkOpen();
     return this.#engine.transactions.transact(() => f(this), options);
   }
 
@@ -103,9 +106,18 @@ export class Document implements DocHost {
     return this.#emitter.on(name, listener);
   }
 
-  /** Lets go of the document. Its content stays in storage; it is not kept up to date until it is opened again. */
+  /**
+   * Lets go of the document. Its content stays in storage; it is not kept up to date until it is opened again. Every
+   * read and write through this object then throws `CLOSED`. Within a transaction it takes effect at its end.
+   */
   close(): void {
     this.#engine.documents.close(this);
+  }
+
+  /** @internal Every read and write throws this error from now on. Runs no user code. */
+  end(error: HeadwaterError): void {
+    this.#end ??= error;
+    this.hub.end();
   }
 
   /** @internal A write of this opening has touched it; answers what to tell of it. */
@@ -121,10 +133,17 @@ export class Document implements DocHost {
 
   // Events are taken now, and told when nothing is in the way.
   #telling(change: DocumentChange): () => void {
-    const events = this.#engine.instance.call(() => this.#handle.takeEvents());
+    const events = this.#handle.takeEvents();
     return () => {
-      this.hub.dispatch(events);
+      if (this.#end !== undefined) return;
+      if (change.isReset) this.hub.reset();
+      else this.hub.dispatch(events);
       this.#emitter.emit("change", change);
     };
+  }
+
+  #checkOpen(): void {
+    const error = this.#engine.death ?? this.#end;
+    if (error !== undefined) throw error;
   }
 }

@@ -15,6 +15,8 @@ interface Entry {
 export class Documents {
   readonly #engine: Engine;
   readonly #entries = new Map<string, Entry>();
+  /** Those that the open transaction closes when it ends. */
+  readonly #closing = new Set<Document>();
 
   /** One for each database. */
   constructor(engine: Engine) {
@@ -25,6 +27,12 @@ export class Documents {
   async open(name: string, timeoutMs: number, signal: AbortSignal | undefined): Promise<Document> {
     this.#engine.checkOpen();
     if (typeof name !== "string") throw malformed("a document's name is a string");
+    const found = this.#entries.get(name);
+    // The transaction that closes it is over by the next microtask.
+    if (found !== undefined && this.#closing.has(found.doc)) {
+      await null;
+      this.#engine.checkOpen();
+    }
     const entry = this.#entries.get(name) ?? this.#begin(name);
     if (!entry.isLoaded) await waitForLoad(entry, timeoutMs, signal);
     return entry.doc;
@@ -44,24 +52,37 @@ export class Documents {
     for (const end of [...entry.waiting]) end();
   }
 
-  /** Those that are not loaded will not be; or only this one. */
-  fail(error: HeadwaterError, only?: string): void {
-    for (const [name, entry] of this.#entries) {
-      if (entry.isLoaded || (only !== undefined && name !== only)) continue;
-      this.#entries.delete(name);
-      for (const end of [...entry.waiting]) end(error);
-    }
+  /** Those that are not loaded will not be. */
+  fail(error: HeadwaterError): void {
+    for (const [name, entry] of this.#entries) if (!entry.isLoaded) this.unload(name, error);
   }
 
-  /** Lets go of a document. */
+  /** This one cannot be had, or not any longer, whether it was loaded or not. Opening it again tries anew. */
+  unload(name: string, error: HeadwaterError): void {
+    const entry = this.#entries.get(name);
+    if (entry === undefined) return;
+    this.#entries.delete(name);
+    entry.doc.end(error);
+    for (const end of [...entry.waiting]) end(error);
+  }
+
+  /** Lets go of a document; at the end of the transaction, if one is open: what it wrote must not be lost. */
   close(doc: Document): void {
-    if (this.#entries.get(doc.name)?.doc !== doc || this.#engine.isClosed) return;
-    this.#entries.delete(doc.name);
+    if (!this.#has(doc) || this.#engine.death !== undefined) return;
+    this.#closing.add(doc);
+    this.#engine.transactions.atEnd(() => this.#close(doc));
+  }
+
+  #close(doc: Document): void {
+    this.#closing.delete(doc);
+    if (!this.#has(doc) || this.#engine.death !== undefined) return;
+    const message = `document ${JSON.stringify(doc.name)} was closed; open it again with db.doc()`;
+    this.unload(doc.name, new HeadwaterError("CLOSED", message));
     this.#engine.driver.input((replica, now) => replica.closeDoc(doc.name, now));
   }
 
   /** Whether this is the document that is open under its name. */
-  has(doc: Document): boolean {
+  #has(doc: Document): boolean {
     return this.#entries.get(doc.name)?.doc === doc;
   }
 

@@ -29,8 +29,8 @@ export interface DriverParts {
 export interface DriverEvents {
   ready(): void;
   loaded(doc: string): void;
-  /** What is stored of a document does not read back. */
-  unloadable(doc: string, error: HeadwaterError): void;
+  /** A document cannot be had, or not any longer. Called at once and runs no user code; answers how to tell of it. */
+  unloadable(doc: string, error: HeadwaterError): () => void;
   applied(docs: readonly string[]): void;
   rebuilt(doc: string): void;
   /** Stages, pending writes or the status may have changed. */
@@ -172,7 +172,8 @@ export class Driver {
         afterwards.push(() => this.#events[effect.type](effect.doc));
         return;
       case "unloadable":
-        afterwards.push(() => this.#events.unloadable(effect.doc, fromPlain(effect.error)));
+        // Before anybody is told anything: wasm has let go of it, and would drop what a listener wrote to it.
+        afterwards.push(this.#events.unloadable(effect.doc, fromPlain(effect.error)));
         return;
       case "applied":
         afterwards.push(() => this.#events.applied(effect.docs));

@@ -23,6 +23,8 @@ interface EngineEvents {
   changed: null;
   /** A rejected write was taken back in this document. */
   reset: { readonly doc: string };
+  /** A document was taken out. */
+  unloadable: { readonly doc: string; readonly error: HeadwaterError };
   /** It is closed, or dead. */
   ended: null;
 }
@@ -146,8 +148,9 @@ export class Engine implements DriverEvents {
   }
 
   /** @internal */
-  unloadable(doc: string, error: HeadwaterError): void {
-    this.documents.fail(error, doc);
+  unloadable(doc: string, error: HeadwaterError): () => void {
+    this.documents.unload(doc, error);
+    return () => this.emitter.emit("unloadable", { doc, error });
   }
 
   /** @internal */

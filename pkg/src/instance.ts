@@ -6,7 +6,7 @@
 import { createGlue, type Glue } from "./generated/glue.js";
 import { HeadwaterError, isCoded, type ErrorCode } from "./errors.js";
 
-/** A wasm instance. Every call into it goes through {@link call}, or is watched by {@link watch}. */
+/** A wasm instance. Every call into it goes through {@link call} or through an object that {@link guard} answered. */
 export class Instance {
   /** The classes and functions of this instance. */
   readonly glue: Glue;
@@ -31,21 +31,29 @@ export class Instance {
     try {
       return f();
     } catch (error) {
-      // An overflow of the stack leaves wasm in the middle of something, too.
-      if (isTrap(error) || error instanceof RangeError) throw this.die(error);
-      if (isCoded(error)) throw new HeadwaterError(error.code as ErrorCode, error.message);
-      throw error;
+      throw this.#judge(error, error instanceof RangeError);
     }
   }
 
-  /** Runs what both user code and calls into wasm are in; only a trap is dealt with. */
-  watch<T>(f: () => T): T {
-    if (this.#death !== undefined) throw this.#death;
-    try {
-      return f();
-    } catch (error) {
-      throw isTrap(error) ? this.die(error) : error;
+  /**
+   * An object of wasm with a guard before each of its methods, for those who hold it. The methods may run user code:
+   * the getters of what is passed in.
+   */
+  guard<T extends object>(object: T): T {
+    const guarded: Record<string, unknown> = {};
+    for (const name of Object.getOwnPropertyNames(Object.getPrototypeOf(object))) {
+      const method: unknown = object[name as keyof T];
+      if (name === "constructor" || typeof method !== "function") continue;
+      guarded[name] = (...parameters: unknown[]) => {
+        if (this.#death !== undefined) throw this.#death;
+        try {
+          return method.apply(object, parameters);
+        } catch (error) {
+          throw this.#judge(error, isStackOverflow(error));
+        }
+      };
     }
+    return guarded as T;
   }
 
   /** Declares it dead. */
@@ -57,6 +65,20 @@ export class Instance {
     }
     return this.#death;
   }
+
+  /** What to throw for what came out of wasm. */
+  #judge(error: unknown, isInTheMiddle: boolean): unknown {
+    // An overflow of the stack leaves wasm in the middle of something, as a trap does.
+    if (isTrap(error) || isInTheMiddle) return this.die(error);
+    if (error instanceof HeadwaterError || !isCoded(error)) return error;
+    return new HeadwaterError(error.code as ErrorCode, error.message, { cause: error });
+  }
+}
+
+/** By its words: a getter of the user's may throw a `RangeError` of its own. Firefox has a class for it. */
+function isStackOverflow(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return error.name === "InternalError" || (error instanceof RangeError && /call stack/i.test(error.message));
 }
 
 function isTrap(error: unknown): boolean {

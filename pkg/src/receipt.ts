@@ -78,7 +78,10 @@ export class Receipt {
     // Asked for within its own transaction, which is over by the next microtask.
     if (this.#write === undefined) await null;
     const write = this.#write;
-    if (write === undefined) throw malformed("the receipt belongs to no transaction");
+    if (write === undefined) {
+      this.#engine.checkOpen();
+      throw malformed("the receipt belongs to no transaction");
+    }
     if (write === null) return;
     await this.#engine.wait(options.signal, (replica, id, now) => {
       replica.waitStage(id, write.origin, write.seq, stage, timeoutMs, now);

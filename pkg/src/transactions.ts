@@ -12,6 +12,8 @@ import type { TransactOptions } from "./types.js";
 interface Open {
   readonly receipt: Receipt;
   readonly touched: Set<Document>;
+  /** What waits for its end, observers included. */
+  readonly afterwards: (() => void)[];
 }
 
 /** The transactions of one database. */
@@ -31,7 +33,7 @@ export class Transactions {
   mutate<T>(doc: Document, f: () => T): T {
     return this.#within({}, (open) => {
       open.touched.add(doc);
-      return this.#engine.instance.watch(f);
+      return f();
     });
   }
 
@@ -58,6 +60,12 @@ export class Transactions {
     }
   }
 
+  /** Runs `f` now, or if a transaction is open when that is committed and told. */
+  atEnd(f: () => void): void {
+    if (this.#open === undefined) f();
+    else this.#open.afterwards.push(f);
+  }
+
   /** Has observers told what has happened to a document. */
   tell(tell: () => void): void {
     this.#untold.push(tell);
@@ -71,7 +79,7 @@ export class Transactions {
     // Before anything is applied: what is applied cannot be taken back.
     this.#engine.driver.ask((replica) => replica.checkWritable());
     const receipt = new Receipt(this.#engine, options.concern ?? this.#engine.concern, options.origin);
-    const open: Open = { receipt, touched: new Set() };
+    const open: Open = { receipt, touched: new Set(), afterwards: [] };
     this.#open = open;
     try {
       return f(open);
@@ -82,12 +90,14 @@ export class Transactions {
     }
   }
 
-  #commit({ receipt, touched }: Open): void {
+  #commit({ receipt, touched, afterwards }: Open): void {
     const { driver, instance, origin } = this.#engine;
-    if (instance.death !== undefined) return receipt.settle(null);
+    // The write ended with the instance: its receipt stays where it was.
+    if (instance.death !== undefined) return;
     const seq = driver.input((replica) => replica.commit(Date.now()));
     receipt.settle(seq === undefined ? null : { origin, seq });
     if (seq !== undefined) for (const doc of touched) this.#untold.push(doc.committed(receipt));
+    this.#untold.push(...afterwards);
     this.#tellAll();
   }
 

@@ -139,6 +139,8 @@ export class CardView {
   }
 
   #arrived: TextObserver = (event) => {
+    // Nothing says what changed: whatever is being typed builds on what is gone.
+    if (event.isReset) return this.#bind();
     const steps = event.delta as readonly Step[];
     if (this.#isComposing) {
       this.#behind.push(steps);

@@ -25,7 +25,11 @@ export interface KeyChange<T = any> {
   readonly oldValue: T | undefined;
 }
 
-/** What one commit did to one shared type. */
+/**
+ * What one commit did to one shared type; or, if {@link isReset}, the news that a rejected write was taken back and the
+ * document made anew from what stands. Such an event goes to every observer of the document, names the observed type
+ * itself and no change: read the type again. One that only the rejected write had made answers `DELETED`.
+ */
 export class SharedEvent<S extends AnySharedType = AnySharedType, D = any, T = any> {
   /** The type that changed. */
   readonly target: S;
@@ -35,6 +39,8 @@ export class SharedEvent<S extends AnySharedType = AnySharedType, D = any, T = a
   readonly path: readonly (string | number)[];
   /** Whether the change was made through this document, and not received. */
   readonly local: boolean;
+  /** Whether the document was made anew: there are no `keys` and no `delta`, and what was read before may be gone. */
+  readonly isReset: boolean;
   /** The entries of a map that changed; empty for other types. */
   readonly keys: ReadonlyMap<string, KeyChange<T>>;
   /** The steps from the old sequence to the new; empty for maps. */
@@ -46,6 +52,7 @@ export class SharedEvent<S extends AnySharedType = AnySharedType, D = any, T = a
     currentTarget: AnySharedType;
     path: readonly (string | number)[];
     local: boolean;
+    isReset: boolean;
     keys: ReadonlyMap<string, KeyChange<T>>;
     delta: readonly D[];
   }) {
@@ -53,6 +60,7 @@ export class SharedEvent<S extends AnySharedType = AnySharedType, D = any, T = a
     this.currentTarget = parts.currentTarget;
     this.path = parts.path;
     this.local = parts.local;
+    this.isReset = parts.isReset;
     this.keys = parts.keys;
     this.delta = parts.delta;
   }

@@ -7,10 +7,7 @@ import type { ObserverHub } from "./hub.js";
 
 /** A document, as its shared types see it. The facade implements it. */
 export interface DocHost {
-  /**
-   * The document in wasm. After a trap it may be another one, made from storage: root types then go on by their names,
-   * and nested ones have to be read again.
-   */
+  /** The document in wasm, behind the guard of its instance. Throws once the document is closed or out of use. */
   readonly handle: DocHandle;
 
   /** The document's observers: one hub for as long as the document is open. */
@@ -18,7 +15,7 @@ export interface DocHost {
 
   /**
    * Runs `f` inside the current transaction, or in a new one if none is open. The outermost call commits, also when `f`
-   * throws, and afterwards dispatches `handle.takeEvents()` to the hub.
+   * throws, and afterwards dispatches `handle.takeEvents()` to the hub. Throws before anything is run where `handle` throws.
    */
   mutate<T>(f: () => T): T;
 }

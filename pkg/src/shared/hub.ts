@@ -5,7 +5,7 @@
  * observer may read and write as it likes; what it writes is another transaction.
  */
 
-import type { DocHandle } from "../generated/glue.js";
+import { HeadwaterError, reportUncaught } from "../errors.js";
 import { SharedEvent, type KeyChange } from "./event.js";
 import type { DocHost } from "./host.js";
 import { fromWasm, resolve } from "./registry.js";
@@ -32,15 +32,14 @@ interface Subscription {
   readonly type: AnySharedType;
   readonly deep: boolean;
   readonly callbacks: Set<Callback>;
-  id: number;
+  readonly id: number;
 }
 
 /** The observers of one document. */
 export class ObserverHub {
   readonly #host: DocHost;
   readonly #byId = new Map<number, Subscription>();
-  readonly #byType = new WeakMap<AnySharedType, Map<boolean, Subscription>>();
-  #handle: DocHandle | undefined;
+  #byType = new WeakMap<AnySharedType, Map<boolean, Subscription>>();
 
   /** One for each document: `hub = new ObserverHub(this)` in the class that implements {@link DocHost}. */
   constructor(host: DocHost) {
@@ -49,7 +48,6 @@ export class ObserverHub {
 
   /** Adds a callback; adding the same one twice changes nothing. */
   subscribe(type: AnySharedType, deep: boolean, callback: Callback): void {
-    this.#renew();
     const ofType = this.#byType.get(type) ?? new Map<boolean, Subscription>();
     this.#byType.set(type, ofType);
     let subscription = ofType.get(deep);
@@ -64,7 +62,6 @@ export class ObserverHub {
 
   /** Removes a callback; one that is not there changes nothing. */
   unsubscribe(type: AnySharedType, deep: boolean, callback: Callback): void {
-    this.#renew();
     const ofType = this.#byType.get(type);
     const subscription = ofType?.get(deep);
     if (!subscription?.callbacks.delete(callback) || subscription.callbacks.size > 0) return;
@@ -75,50 +72,48 @@ export class ObserverHub {
 
   /**
    * Calls the callbacks for what `handle.takeEvents()` answered. One that throws does not keep the others from being
-   * called; the first error is reported afterwards, where uncaught errors go.
+   * called; its error goes where uncaught ones go.
    */
   dispatch(events: readonly unknown[]): void {
-    const failures: unknown[] = [];
     for (const batch of events as readonly RawBatch[]) {
       const subscription = this.#byId.get(batch.observer);
-      if (subscription === undefined) continue;
-      const argument = this.#argument(subscription, batch.events);
-      for (const callback of [...subscription.callbacks]) {
-        // An earlier callback may have removed this one.
-        if (!subscription.callbacks.has(callback)) continue;
-        try {
-          callback(argument as never);
-        } catch (failure) {
-          failures.push(failure);
-        }
-      }
+      if (subscription !== undefined) this.#call(subscription, this.#argument(subscription, batch.events));
     }
-    if (failures.length > 0) report(failures[0]);
   }
 
-  /**
-   * Watches again in a document that was made anew after a trap. Root types go on; nested ones are gone with the old
-   * document, and so are their observers. The facade calls it once the new handle is in place.
-   */
-  rebind(): void {
-    this.#renew();
+  /** Calls every callback: the document was made anew, and nothing says what changed. */
+  reset(): void {
+    for (const subscription of [...this.#byId.values()]) {
+      const { type, deep } = subscription;
+      const event = new SharedEvent({
+        target: type,
+        currentTarget: type,
+        path: [],
+        local: false,
+        isReset: true,
+        keys: new Map(),
+        delta: [],
+      });
+      this.#call(subscription, deep ? [event] : event);
+    }
   }
 
-  #renew(): void {
-    const handle = this.#host.handle;
-    if (this.#handle === handle) return;
-    const before = [...this.#byId.values()];
-    const first = this.#handle === undefined;
-    this.#handle = handle;
-    if (first) return;
+  /** Forgets all callbacks: the document is over, and nothing is there any more to be unsubscribed from. */
+  end(): void {
+    for (const { callbacks } of this.#byId.values()) callbacks.clear();
     this.#byId.clear();
-    for (const subscription of before) {
-      if (subscription.type.rootName === undefined) {
-        this.#byType.get(subscription.type)?.delete(subscription.deep);
-        continue;
+    this.#byType = new WeakMap();
+  }
+
+  #call(subscription: Subscription, argument: unknown): void {
+    for (const callback of [...subscription.callbacks]) {
+      // An earlier callback may have removed this one.
+      if (!subscription.callbacks.has(callback)) continue;
+      try {
+        callback(argument as never);
+      } catch (error) {
+        reportUncaught(error);
       }
-      subscription.id = handle.observe(subscription.type.token, subscription.deep);
-      this.#byId.set(subscription.id, subscription);
     }
   }
 
@@ -126,7 +121,7 @@ export class ObserverHub {
     const events = raw.map((event) => this.#event(subscription.type, event));
     if (subscription.deep) return events;
     const [only] = events;
-    if (only === undefined) throw new Error("an observer was called without an event");
+    if (only === undefined) throw new HeadwaterError("INTERNAL", "an observer was called without an event");
     return only;
   }
 
@@ -140,6 +135,7 @@ export class ObserverHub {
       currentTarget,
       path: raw.path,
       local: raw.local,
+      isReset: false,
       keys: new Map(keys),
       delta: (raw.delta ?? []).map((step) => withSharedTypes(host, step)),
     });
@@ -151,15 +147,4 @@ function withSharedTypes(host: DocHost, step: object): object {
   const insert = step.insert;
   // An array's step brings a list of values; a plain array embedded in a text holds no shared types.
   return { ...step, insert: Array.isArray(insert) ? insert.map((value) => fromWasm(host, value)) : fromWasm(host, insert) };
-}
-
-function report(failure: unknown): void {
-  const { reportError } = globalThis as { reportError?: (failure: unknown) => void };
-  if (typeof reportError === "function") {
-    queueMicrotask(() => reportError(failure));
-  } else {
-    queueMicrotask(() => {
-      throw failure;
-    });
-  }
 }

@@ -8,7 +8,6 @@ import { root } from "./registry.js";
 import { SharedText } from "./text.js";
 
 export { SharedArray, type SharedArrayEvent } from "./array.js";
-export type { CodedError } from "./error.js";
 export {
   type ArrayDelta,
   type Attributes,

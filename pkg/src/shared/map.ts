@@ -1,5 +1,6 @@
 /** Maps: keys to values. The last writer of a key wins, the same one everywhere. */
 
+import { string } from "./error.js";
 import type { SharedEvent } from "./event.js";
 import { Kind, tokenIn } from "./marker.js";
 import { fromWasm, register } from "./registry.js";
@@ -33,6 +34,7 @@ export class SharedMap<T = any> extends SharedType<SharedMapEvent<T>> {
 
   /** Sets `key`, replacing what was there; answers the value. */
   set<V extends T>(key: string, value: V): V {
+    string(key, "key");
     if (!this.attached) {
       this.#preliminary.set(key, value);
       return value;
@@ -46,17 +48,20 @@ export class SharedMap<T = any> extends SharedType<SharedMapEvent<T>> {
 
   /** The value at `key`, or `undefined`. */
   get(key: string): T | undefined {
+    string(key, "key");
     const { host } = this;
     return host === undefined ? this.#preliminary.get(key) : fromWasm(host, this.handle.mapGet(this.token, key));
   }
 
   /** Whether there is an entry at `key`. */
   has(key: string): boolean {
+    string(key, "key");
     return this.attached ? this.handle.mapHas(this.token, key) : this.#preliminary.has(key);
   }
 
   /** Deletes the entry at `key`, if there is one. */
   delete(key: string): void {
+    string(key, "key");
     if (this.attached) {
       this.change((handle, token) => handle.mapDelete(token, key));
     } else {

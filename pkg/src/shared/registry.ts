@@ -4,13 +4,12 @@
  * The classes register themselves here, so that none has to import another.
  */
 
-import type { DocHandle } from "../generated/glue.js";
-import { coded } from "./error.js";
+import { coded, string } from "./error.js";
 import type { DocHost } from "./host.js";
 import { Kind, kindOf, tokenIn, type Token } from "./marker.js";
 import type { AnySharedType } from "./type.js";
 
-const known = new WeakMap<DocHandle, Map<Token, AnySharedType>>();
+const known = new WeakMap<DocHost, Map<Token, AnySharedType>>();
 const classes = new Map<Kind, new () => AnySharedType>();
 
 /** Says which class stands for a kind. */
@@ -20,7 +19,7 @@ export function register(kind: Kind, constructor: new () => AnySharedType): void
 
 /** The object for a shared type of this document. */
 export function resolve(host: DocHost, token: Token): AnySharedType {
-  const found = typesOf(host.handle).get(token);
+  const found = typesOf(host).get(token);
   if (found !== undefined) return found;
   const constructor = classes.get(kindOf(token));
   if (constructor === undefined) throw coded("TYPE", "a shared type of unknown kind");
@@ -30,8 +29,8 @@ export function resolve(host: DocHost, token: Token): AnySharedType {
 }
 
 /** Remembers the object for a shared type. */
-export function remember(handle: DocHandle, token: Token, type: AnySharedType): void {
-  typesOf(handle).set(token, type);
+export function remember(host: DocHost, token: Token, type: AnySharedType): void {
+  typesOf(host).set(token, type);
 }
 
 /** A value that came out of wasm, with shared types as objects. */
@@ -42,16 +41,14 @@ export function fromWasm(host: DocHost, value: unknown): any {
 
 /** The root type `name` of a document; every document has it. */
 export function root(host: DocHost, kind: Kind, name: string): AnySharedType {
-  const type = resolve(host, host.handle.root(kind, name));
-  type.rootName = name;
-  return type;
+  return resolve(host, host.handle.root(kind, string(name, "name")));
 }
 
-function typesOf(handle: DocHandle): Map<Token, AnySharedType> {
-  let types = known.get(handle);
+function typesOf(host: DocHost): Map<Token, AnySharedType> {
+  let types = known.get(host);
   if (types === undefined) {
     types = new Map();
-    known.set(handle, types);
+    known.set(host, types);
   }
   return types;
 }

@@ -1,6 +1,6 @@
 /** Texts: characters with formatting, and embedded values between them. */
 
-import { coded, wholeNumber } from "./error.js";
+import { coded, string, wholeNumber } from "./error.js";
 import type { Attributes, SharedEvent, TextDelta } from "./event.js";
 import { Kind, tokenIn, type Token } from "./marker.js";
 import { fromWasm, register } from "./registry.js";
@@ -41,6 +41,7 @@ export class SharedText extends SharedType<SharedTextEvent> {
   /** Inserts text before `index`. Without attributes it takes on the formatting to its left. */
   insert(index: number, text: string, attributes?: Attributes): void {
     wholeNumber(index, "index");
+    string(text, "text");
     this.change((handle, token) => handle.textInsert(token, index, text, attributes));
   }
 

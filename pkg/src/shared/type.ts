@@ -17,8 +17,7 @@ export type AnySharedType = SharedType<any>;
 
 interface Place {
   readonly host: DocHost;
-  handle: DocHandle;
-  token: Token;
+  readonly token: Token;
 }
 
 /** The base of {@link SharedMap}, {@link SharedArray} and {@link SharedText}. */
@@ -26,9 +25,6 @@ export abstract class SharedType<E extends SharedEvent> {
   #place: Place | undefined;
   #waitingChanges: (() => void)[] = [];
   #waitingObservers: ((host: DocHost) => void)[] = [];
-
-  /** @internal The name, for root types. */
-  rootName: string | undefined;
 
   /** @internal */
   abstract readonly kind: Kind;
@@ -65,8 +61,8 @@ export abstract class SharedType<E extends SharedEvent> {
   attach(host: DocHost, token: Token): void {
     if (this.#place !== undefined) throw coded("TYPE", "a shared type can be placed once only");
     if (kindOf(token) !== this.kind) throw coded("TYPE", "something else has taken the place of this shared type");
-    this.#place = { host, handle: host.handle, token };
-    remember(host.handle, token, this);
+    this.#place = { host, token };
+    remember(host, token, this);
     this.attachChildren();
     const changes = this.#waitingChanges;
     const observers = this.#waitingObservers;
@@ -94,16 +90,7 @@ export abstract class SharedType<E extends SharedEvent> {
 
   /** @internal The number by which wasm knows it. */
   get token(): Token {
-    const place = this.#placed();
-    const { handle } = place.host;
-    if (place.handle !== handle) {
-      // The document was made anew after a trap: numbers from before mean nothing in it.
-      if (this.rootName === undefined) throw coded("DELETED", "the document was loaded again; read this from its parent");
-      place.token = handle.root(this.kind, this.rootName);
-      place.handle = handle;
-      remember(handle, place.token, this);
-    }
-    return place.token;
+    return this.#placed().token;
   }
 
   /** @internal Runs a change now, or for a preliminary type when it is placed. */

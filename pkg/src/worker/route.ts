@@ -1,5 +1,6 @@
 /** From a worker's request to the Durable Object of its database. */
 
+import { HeadwaterError } from "../errors.js";
 import type { EdgeNamespace } from "./cloudflare.js";
 import { failure, json, otherMethod, withoutBody } from "./http.js";
 import { parsePath, type Target } from "./path.js";
@@ -34,6 +35,8 @@ export function route(request: Request, env: object, options: RouteOptions = {})
   }
   const { binding = "HEADWATER" } = options;
   const namespace = (env as Record<string, EdgeNamespace | undefined>)[binding];
-  if (namespace === undefined) throw new Error(`the worker has no binding ${binding} to a namespace of HeadwaterNode`);
+  if (namespace === undefined) {
+    throw new HeadwaterError("MALFORMED", `the worker has no binding ${binding} to a namespace of HeadwaterNode`);
+  }
   return namespace.get(namespace.idFromName(target.database) as never).fetch(request);
 }
