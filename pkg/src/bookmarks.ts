@@ -1,7 +1,7 @@
 /** Bookmarks for those who hold them as text: on a server, in a cookie. They need no open database. */
 
 import { Instance } from "./instance.js";
-import { once, type Platform } from "./platform/platform.js";
+import { moduleOf, once, type Platform } from "./platform/platform.js";
 import type { BookmarkDescription } from "./types.js";
 
 /** What can be done with bookmarks. */
@@ -16,7 +16,7 @@ export interface Bookmarks {
 
 /** The bookmarks of a platform. */
 export function createBookmarks(platform: Platform): Bookmarks {
-  const load = once(async () => new Instance(await platform.module()));
+  const load = once(async () => new Instance(await moduleOf(platform)));
   return {
     async mergeBookmarks(left, right) {
       const instance = await load();

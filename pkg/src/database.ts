@@ -113,7 +113,10 @@ export class Database {
     this.#pause(false);
   }
 
-  /** Stores everything, then lets go of everything. What is waited for ends with `CLOSED`. */
+  /**
+   * Stores everything, then lets go of everything. What is waited for ends with `CLOSED`. If storage did not take
+   * everything it rejects, with `TIMEOUT` after 10 seconds or with what storage said; it is closed then, too.
+   */
   close(): Promise<void> {
     return this.#engine.close();
   }

@@ -3,7 +3,7 @@
 import { Document } from "./document.js";
 import type { Engine } from "./engine.js";
 import { HeadwaterError, malformed } from "./errors.js";
-import { onAbort } from "./waits.js";
+import { onAbort, TIMER_MS_MAX } from "./waits.js";
 
 interface Entry {
   readonly doc: Document;
@@ -105,7 +105,7 @@ function waitForLoad(entry: Entry, timeoutMs: number, signal: AbortSignal | unde
       else reject(error);
     };
     const message = `document ${JSON.stringify(entry.doc.name)} was not read from local storage within ${timeoutMs} ms`;
-    const timer = setTimeout(() => end(new HeadwaterError("TIMEOUT", message)), timeoutMs);
+    const timer = setTimeout(() => end(new HeadwaterError("TIMEOUT", message)), Math.min(timeoutMs, TIMER_MS_MAX));
     entry.waiting.add(end);
     unlisten = onAbort(signal, end);
   });

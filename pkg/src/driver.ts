@@ -10,10 +10,7 @@ import type { Instance } from "./instance.js";
 import type { WebSocketClass } from "./platform/platform.js";
 import { Socket } from "./socket.js";
 import type { Store } from "./store/store.js";
-import { onAbort, type WaitEnd, Waits } from "./waits.js";
-
-/** The longest span that timers of all hosts understand. */
-const TIMER_MS_MAX = 2 ** 31 - 1;
+import { onAbort, TIMER_MS_MAX, type WaitEnd, Waits } from "./waits.js";
 
 /** What a driver works with. */
 export interface DriverParts {

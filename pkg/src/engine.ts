@@ -53,7 +53,7 @@ export class Engine implements DriverEvents {
   #endOpening: (error?: HeadwaterError) => void = () => undefined;
   #closing: Promise<void> | undefined;
   #isEnded = false;
-  #hasStorageFailed = false;
+  #storageFailure: HeadwaterError | undefined;
 
   /** Begins to read storage. */
   constructor(parts: EngineParts) {
@@ -125,14 +125,14 @@ export class Engine implements DriverEvents {
       generation: status.generation === 0n ? null : status.generation.toString(16).padStart(16, "0"),
       lag: { entries: status.entries, ms: status.staleness ?? null },
       // What a failed commit held counts as handed over in the core.
-      isStored: status.isStored && !this.#hasStorageFailed,
+      isStored: status.isStored && this.#storageFailure === undefined,
       error: status.error === undefined ? null : fromPlain(status.error),
     };
   }
 
-  /** Stores everything, then ends everything. */
-  close(): Promise<void> {
-    this.#closing ??= this.#close();
+  /** Stores everything, then ends everything, also when storing did not succeed: then it rejects afterwards. */
+  close(timeoutMs = CLOSE_MS_MAX): Promise<void> {
+    this.#closing ??= this.#close(timeoutMs);
     return this.#closing;
   }
 
@@ -171,7 +171,7 @@ export class Engine implements DriverEvents {
 
   /** @internal */
   storageFailed(error: HeadwaterError): void {
-    this.#hasStorageFailed = true;
+    this.#storageFailure ??= error;
     this.#endOpening(error);
     this.documents.fail(error);
   }
@@ -184,31 +184,36 @@ export class Engine implements DriverEvents {
     this.emitter.emit("ended", null);
   }
 
-  async #close(): Promise<void> {
+  async #close(timeoutMs: number): Promise<void> {
     // The microtask lets `close` be remembered first: nothing new begins while this waits.
     await null;
+    let failure: HeadwaterError | undefined;
     if (this.death === undefined) {
       this.driver.tell((replica, now) => replica.pause(true, now));
-      await this.#stored();
+      failure = await this.#stored(timeoutMs);
     }
     this.driver.stop(closed());
     this.documents.fail(closed());
     this.#isEnded = true;
     this.emitter.emit("changed", null);
     this.emitter.emit("ended", null);
+    if (failure !== undefined) throw failure;
   }
 
-  #stored(): Promise<void> {
+  /** Why not everything could be stored, if so. A death was told already. */
+  #stored(timeoutMs: number): Promise<HeadwaterError | undefined> {
     return new Promise((resolve) => {
-      const timer = setTimeout(() => end(), CLOSE_MS_MAX);
+      const message = `local storage did not take everything within ${timeoutMs} ms; what the leader has not got may be lost`;
+      const timer = setTimeout(() => end(new HeadwaterError("TIMEOUT", message)), timeoutMs);
       const look = () => {
-        if (this.death !== undefined || this.#hasStorageFailed || this.#status().isStored) end();
+        if (this.death !== undefined || this.#storageFailure !== undefined) end(this.#storageFailure);
+        else if (this.#status().isStored) end();
       };
       const off = this.emitter.on("changed", look);
-      const end = () => {
+      const end = (failure?: HeadwaterError) => {
         clearTimeout(timer);
         off();
-        resolve();
+        resolve(failure);
       };
       look();
     });

@@ -2,18 +2,19 @@
 
 import { Database } from "./database.js";
 import { Engine, type EngineParts } from "./engine.js";
-import { HeadwaterError } from "./errors.js";
+import { toHeadwaterError } from "./errors.js";
 import { Instance } from "./instance.js";
 import { checkOpen } from "./options.js";
-import type { Platform } from "./platform/platform.js";
+import { moduleOf, type Platform } from "./platform/platform.js";
 import { MemoryStore } from "./store/memory.js";
 import { requestPersistence } from "./store/persistence.js";
 import type { Store } from "./store/store.js";
 import type { Concern, OpenOptions } from "./types.js";
 import { syncUrl } from "./url.js";
+import { Deadline } from "./waits.js";
 
-/** How long reading storage at the start may take. */
-const READY_MS_MAX = 30_000;
+/** How long `open` takes at most unless told otherwise. */
+const OPEN_MS = 30_000;
 
 /** The `open` of a platform. */
 export type Open = (name: string, options?: OpenOptions) => Promise<Database>;
@@ -22,36 +23,55 @@ export type Open = (name: string, options?: OpenOptions) => Promise<Database>;
 export function createOpen(platform: Platform): Open {
   return async (name, options = {}) => {
     checkOpen(name, options);
-    const url = options.url === undefined ? undefined : syncUrl(options.url, name);
-    const leader = url === undefined ? undefined : { url, WebSocket: await platform.webSocket() };
-    const module = await platform.module();
-    const store = await openStore(platform, options.name ?? name, options);
-    let engine: Engine;
+    const deadline = new Deadline(options.timeoutMs ?? OPEN_MS, options.signal);
     try {
-      engine = begin(platform, module, store, leader, options);
+      return await openWithin(deadline, platform, name, options);
     } catch (error) {
-      store.close();
-      throw error;
+      throw toHeadwaterError(error, "INTERNAL", `database ${JSON.stringify(name)} could not be opened`);
+    } finally {
+      deadline.end();
     }
-    const unlisten = platform.onWake(() => {
-      engine.driver.tell((replica, now) => replica.nudge(now));
-      void tellStorage(engine, store);
-    });
-    engine.emitter.on("ended", unlisten);
-    try {
-      await ready(engine);
-    } catch (error) {
-      await engine.close();
-      throw error;
-    }
-    void tellStorage(engine, store);
-    return new Database(name, engine, leader !== undefined);
   };
 }
 
-async function openStore(platform: Platform, localName: string, { storage = {} }: OpenOptions): Promise<Store> {
+async function openWithin(
+  deadline: Deadline,
+  platform: Platform,
+  name: string,
+  options: OpenOptions,
+): Promise<Database> {
+  const url = options.url === undefined ? undefined : syncUrl(options.url, name);
+  const leader = url === undefined ? undefined : { url, WebSocket: await platform.webSocket() };
+  const module = await deadline.step("loading headwater.wasm", () => moduleOf(platform));
+  const openIt = () => openStore(platform, name, options);
+  const store = await deadline.step("opening local storage", openIt, (late) => late.close());
+  let engine: Engine;
+  try {
+    engine = begin(platform, module, store, leader, options);
+  } catch (error) {
+    store.close();
+    throw error;
+  }
+  const unlisten = platform.onWake(() => {
+    engine.driver.tell((replica, now) => replica.nudge(now));
+    void tellStorage(engine, store);
+  });
+  engine.emitter.on("ended", unlisten);
+  try {
+    await deadline.step("reading local storage", () => engine.opened);
+  } catch (error) {
+    // Nobody has written anything yet: there is nothing to wait for.
+    await engine.close(0).catch(() => undefined);
+    throw error;
+  }
+  void tellStorage(engine, store);
+  return new Database(name, engine, leader !== undefined);
+}
+
+async function openStore(platform: Platform, database: string, options: OpenOptions): Promise<Store> {
+  const { storage = {}, name: localName = database } = options;
   if (storage === "memory") return new MemoryStore();
-  const store = await platform.openStore(localName);
+  const store = await platform.openStore(database, localName);
   if (storage.persist !== false) requestPersistence();
   return store;
 }
@@ -75,15 +95,6 @@ function begin(
 function defaultConcern(hasLeader: boolean, isDurable: boolean): Concern {
   if (hasLeader) return "leader";
   return isDurable ? "local" : "applied";
-}
-
-/** Waits for the replica to have read its storage. */
-function ready(engine: Engine): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const message = `local storage was not read within ${READY_MS_MAX} ms; close other tabs of this site and try again`;
-    const timer = setTimeout(() => reject(new HeadwaterError("STORAGE_UNAVAILABLE", message)), READY_MS_MAX);
-    engine.opened.then(resolve, reject).finally(() => clearTimeout(timer));
-  });
 }
 
 async function tellStorage(engine: Engine, store: Store): Promise<void> {

@@ -12,6 +12,8 @@ const STAGES: readonly Concern[] = ["applied", "local", "leader", "quorum", "all
 export function databaseNameProblem(name: unknown): string | undefined {
   if (typeof name !== "string") return "a database name is a string";
   const bytes = new TextEncoder().encode(name).length;
+  // Half of a surrogate pair has no bytes of its own: two such names would be one.
+  if (/\p{Cs}/u.test(name)) return "a database name is well-formed Unicode; this one has half of a surrogate pair";
   if (bytes >= 1 && bytes <= DATABASE_NAME_BYTES_MAX && !/\p{Cc}/u.test(name)) {
     // URLs take these for steps between folders, however they are written.
     return name === "." || name === ".." ? "a database cannot be named . or .." : undefined;
@@ -25,7 +27,8 @@ export function checkOpen(name: unknown, options: OpenOptions): void {
     const problem = databaseNameProblem(each);
     if (problem !== undefined) throw malformed(problem);
   }
-  known(options, ["url", "storage", "concern", "name", "connect"], "open");
+  known(options, ["url", "storage", "concern", "name", "connect", "timeoutMs", "signal"], "open");
+  checkWait(options);
   optional(options.url, "string", "url");
   optional(options.connect, "boolean", "connect");
   checkConcern(options.concern);
@@ -47,10 +50,13 @@ export function checkTransact(options: TransactOptions): void {
 /** Checks what a wait takes; answers the time it has. */
 export function timeoutOf(options: WaitOptions, fallback: number, ...more: string[]): number {
   known(options, ["timeoutMs", "signal", ...more], "the options");
-  const { timeoutMs = fallback, signal } = options;
-  milliseconds(timeoutMs, "timeoutMs");
+  checkWait(options);
+  return options.timeoutMs ?? fallback;
+}
+
+function checkWait({ timeoutMs, signal }: WaitOptions): void {
+  if (timeoutMs !== undefined) milliseconds(timeoutMs, "timeoutMs");
   if (signal !== undefined && typeof signal?.addEventListener !== "function") throw malformed("signal is no AbortSignal");
-  return timeoutMs;
 }
 
 /** Checks what `session.read` takes, but for the wait. */

@@ -19,8 +19,8 @@ export type Stage =
 /** The stage at which a write counts as done. */
 export type Concern = Stage;
 
-/** What `open` takes. */
-export interface OpenOptions {
+/** What `open` takes. It waits 30 seconds by default, for the wasm and for local storage, and never for the leader. */
+export interface OpenOptions extends WaitOptions {
   /** Where the leader is, `https:`, `wss:`, `http:` or `ws:`. Without it the database is local only. */
   readonly url?: string | undefined;
   /**
@@ -30,7 +30,7 @@ export interface OpenOptions {
   readonly storage?: "memory" | StorageOptions | undefined;
   /** When writes count as done, unless they say otherwise. `"leader"` by default; without a url, what storage gives. */
   readonly concern?: Concern | undefined;
-  /** The name of the local copy; the database's by default. Two names are two replicas. */
+  /** The name of the local copy among those of this database. Two names are two replicas. */
   readonly name?: string | undefined;
   /** Whether to connect at once; `true` by default. See {@link Database.connect}. */
   readonly connect?: boolean | undefined;

@@ -2,6 +2,9 @@
 
 import { HeadwaterError } from "./errors.js";
 
+/** The longest span that timers of all hosts understand: a longer one would be over at once. */
+export const TIMER_MS_MAX = 2 ** 31 - 1;
+
 /** Called once, with an error or without. */
 export type WaitEnd = (error?: HeadwaterError) => void;
 
@@ -46,4 +49,44 @@ export function onAbort(signal: AbortSignal | undefined, abort: (error: Headwate
   }
   signal.addEventListener("abort", listener, { once: true });
   return () => signal.removeEventListener("abort", listener);
+}
+
+/** One time for several steps, after which, or after their caller's abortion, whichever is under way is given up. */
+export class Deadline {
+  readonly #over: Promise<never>;
+  #step = "";
+  #stop: () => void = () => undefined;
+
+  /** The time begins now. */
+  constructor(timeoutMs: number, signal: AbortSignal | undefined) {
+    this.#over = new Promise((_, reject) => {
+      const message = () => `${this.#step} took longer than was left of ${timeoutMs} ms`;
+      const expire = () => reject(new HeadwaterError("TIMEOUT", message()));
+      const timer = setTimeout(expire, Math.min(timeoutMs, TIMER_MS_MAX));
+      const unlisten = onAbort(signal, reject);
+      this.#stop = () => {
+        clearTimeout(timer);
+        unlisten();
+      };
+    });
+    // It may be over while nobody is in a step.
+    this.#over.catch(() => undefined);
+  }
+
+  /** What the step answers, in time. What it answers later is handed to `discard`. */
+  async step<T>(what: string, begin: () => Promise<T>, discard: (late: T) => void = () => undefined): Promise<T> {
+    this.#step = what;
+    const answer = begin();
+    try {
+      return await Promise.race([this.#over, answer]);
+    } catch (error) {
+      answer.then(discard, () => undefined);
+      throw error;
+    }
+  }
+
+  /** All steps are over. */
+  end(): void {
+    this.#stop();
+  }
 }

@@ -9,25 +9,35 @@ export function browserPlatform(wasmUrl: () => URL): Platform {
   return {
     module: once(() => load(wasmUrl())),
     webSocket: async () => WebSocket as unknown as WebSocketClass,
-    openStore: (localName) => IndexedDbStore.open(localName),
+    openStore: (database, localName) => IndexedDbStore.open(database, localName),
     now: () => performance.now(),
     onWake,
   };
 }
 
+/** How long the wasm may take to arrive. Every `open` of a page waits for the same one; after this it is asked for anew. */
+const LOAD_MS_MAX = 60_000;
+
 async function load(url: URL): Promise<WebAssembly.Module> {
-  const response = await fetch(url).catch((cause: unknown) => {
-    throw new HeadwaterError("NOT_FOUND", `${url} could not be loaded; is headwater.wasm served beside the script?`, {
-      cause,
-    });
-  });
+  try {
+    return await fetchModule(url);
+  } catch (cause) {
+    if (cause instanceof HeadwaterError) throw cause;
+    const isLate = cause instanceof Error && cause.name === "TimeoutError";
+    const message = `${url} could not be loaded; is headwater.wasm served beside the script?`;
+    throw new HeadwaterError(isLate ? "TIMEOUT" : "NOT_FOUND", message, { cause });
+  }
+}
+
+async function fetchModule(url: URL): Promise<WebAssembly.Module> {
+  const response = await fetch(url, { signal: AbortSignal.timeout(LOAD_MS_MAX) });
   if (!response.ok) {
     const message = `${url} answered ${response.status}; serve headwater.wasm beside the script that contains headwater`;
     throw new HeadwaterError("NOT_FOUND", message);
   }
   // Compiling while it streams is refused for any other media type, which plain file servers send.
   const type = response.headers.get("content-type")?.split(";")[0]?.trim();
-  if (type === "application/wasm") return WebAssembly.compileStreaming(response);
+  if (type === "application/wasm") return await WebAssembly.compileStreaming(response);
   return WebAssembly.compile(await response.arrayBuffer());
 }
 

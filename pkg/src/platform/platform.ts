@@ -1,5 +1,6 @@
 /** What differs between browsers, Node.js and workerd. Everything else is the same code in all of them. */
 
+import { toHeadwaterError } from "../errors.js";
 import type { Store } from "../store/store.js";
 
 /** One host. Nothing of it is called before a database is opened. */
@@ -11,7 +12,7 @@ export interface Platform {
   webSocket(): Promise<WebSocketClass>;
 
   /** Opens storage that survives the process. */
-  openStore(localName: string): Promise<Store>;
+  openStore(database: string, localName: string): Promise<Store>;
 
   /** Milliseconds of a clock that never goes back. */
   now(): number;
@@ -30,6 +31,15 @@ export interface WebSocketLike {
   close(): void;
   addEventListener(type: "open" | "close" | "error", listener: () => void): void;
   addEventListener(type: "message", listener: (event: { readonly data: unknown }) => void): void;
+}
+
+/** The compiled core of a platform, or a typed error. */
+export async function moduleOf(platform: Platform): Promise<WebAssembly.Module> {
+  try {
+    return await platform.module();
+  } catch (error) {
+    throw toHeadwaterError(error, "NOT_FOUND", "headwater.wasm could not be loaded");
+  }
 }
 
 /** Keeps what `load` answered, unless it failed: then the next caller tries again. */

@@ -26,9 +26,10 @@ export class IndexedDbStore implements Store {
     this.#adopt(connection);
   }
 
-  /** Opens the storage of this name, and makes it where there is none. */
-  static async open(localName: string): Promise<IndexedDbStore> {
-    const name = `headwater/${localName}`;
+  /** Opens the storage of this local copy of a database, and makes it where there is none. */
+  static async open(database: string, localName: string): Promise<IndexedDbStore> {
+    // Encoded, so that no two pairs share a name.
+    const name = `headwater/${encodeURIComponent(database)}/${encodeURIComponent(localName)}`;
     return new IndexedDbStore(name, await connect(name, "create"));
   }
 
