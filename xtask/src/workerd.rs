@@ -24,7 +24,7 @@ pub fn binary() -> Result<PathBuf> {
     let script = "const workerd = require('workerd'); console.log(workerd.default ?? workerd)";
     let binary = PathBuf::from(command::read(command::node().args(["-e", script]))?);
     if !binary.is_file() {
-        bail!("npm brought no workerd for this machine; see the platforms at https://www.npmjs.com/package/workerd");
+        bail!("npm brought no workerd for this machine; the npm package `workerd` says which platforms there are");
     }
     Ok(binary)
 }
