@@ -67,6 +67,9 @@ pub enum StoreOp {
 }
 
 /// A question to storage: rows from `from` on, in key order, below `to`.
+///
+/// Questions are answered in the order in which they are asked, and none sees an older state than the one before it: a
+/// document's row is asked for before its updates, so that it is never ahead of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scan {
     /// Where.
