@@ -89,6 +89,7 @@ pub struct Opening {
     /// Whether a commit under way survives the tab.
     lands_after_death: bool,
     committing: Option<bool>,
+    scanned_at: u64,
     entropy: Rng,
     tick_at: Option<u64>,
     is_drain_due: bool,
@@ -131,6 +132,7 @@ impl World {
             receipts: BTreeMap::new(),
             lands_after_death: false,
             committing: None,
+            scanned_at: 0,
             entropy,
             tick_at: None,
             is_drain_due: false,
@@ -262,8 +264,11 @@ impl World {
     fn execute(&mut self, opening: usize, output: Output) {
         match output {
             Output::Scan { token, scan } => {
-                let span = self.disk_delay(opening);
-                self.after(span, Event::Scan(opening, token, scan));
+                // Questions are answered in the order in which they were asked, or a row of a document could be newer than
+                // its updates.
+                let at = (self.now + self.disk_delay(opening)).max(self.openings[opening].scanned_at);
+                self.openings[opening].scanned_at = at;
+                self.at(at, Event::Scan(opening, token, scan));
             }
             Output::Persist { token, ops } => self.persist(opening, token, ops),
             Output::Connect => self.connect(opening),

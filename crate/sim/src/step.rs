@@ -124,6 +124,10 @@ impl World {
             }
             return false;
         }
+        // What a strong read is shown is looked at in the turn in which it ends: the application cannot write in between.
+        if self.open_reads(tab) > 0 {
+            self.drain(tab);
+        }
         let rounds = if step.kind == Kind::Burst { 2 + step.args[3] % 30 } else { 1 };
         (0..rounds).fold(false, |did, round| self.write(session, tab, step, round) || did)
     }
