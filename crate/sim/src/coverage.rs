@@ -111,7 +111,8 @@ impl Coverage {
     /// Names and counts, all of them.
     pub fn rows(&self) -> Vec<(&'static str, u64)> {
         let kinds = Kind::ALL.iter().map(|kind| (kind.as_str(), self.kinds.get(kind).copied().unwrap_or(0)));
-        let moments = Moment::ALL.iter().map(|moment| (moment.as_str(), self.moments.get(moment).copied().unwrap_or(0)));
+        let moments =
+            Moment::ALL.iter().map(|moment| (moment.as_str(), self.moments.get(moment).copied().unwrap_or(0)));
         kinds.chain(moments).collect()
     }
 }

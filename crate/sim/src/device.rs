@@ -166,7 +166,9 @@ impl World {
 
     /// The tabs of a device that run.
     pub fn tabs_of(&self, device: usize) -> Vec<usize> {
-        (0..self.openings.len()).filter(|at| self.openings[*at].is_alive && self.openings[*at].device == device).collect()
+        (0..self.openings.len())
+            .filter(|at| self.openings[*at].is_alive && self.openings[*at].device == device)
+            .collect()
     }
 
     /// The monotonic clock of a tab.
@@ -369,9 +371,7 @@ impl World {
         self.openings[opening].committing = Some(false);
         let mut rest = ops;
         if self.has(Bug::FrontierAheadOfData) {
-            let is_frontier = |op: &mut StoreOp| {
-                matches!(op, StoreOp::Put { table: Table::Streams | Table::Docs, .. })
-            };
+            let is_frontier = |op: &mut StoreOp| matches!(op, StoreOp::Put { table: Table::Streams | Table::Docs, .. });
             let frontiers: Vec<StoreOp> = rest.extract_if(.., is_frontier).collect();
             self.after(span, Event::Land(opening, token, frontiers, false));
             return self.after(span * 4, Event::Land(opening, token, rest, true));

@@ -69,7 +69,10 @@ impl Disk {
 
     /// All rows of a table.
     pub fn table(&self, table: Table) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.rows.range((table, Vec::new())..).take_while(move |((t, _), _)| *t == table).map(|((_, k), v)| (&**k, &**v))
+        self.rows
+            .range((table, Vec::new())..)
+            .take_while(move |((t, _), _)| *t == table)
+            .map(|((_, k), v)| (&**k, &**v))
     }
 
     /// Deletes rows that the caller picks: for deliberate bugs.

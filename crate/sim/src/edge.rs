@@ -231,12 +231,20 @@ impl World {
             Output::Send { conn, bytes } => {
                 let conn = (conn.0 - 1) as usize;
                 if self.conns[conn].is_held && self.conns[conn].node == Some(node) {
-                    let frame = if self.bug.is_some() || self.trace.is_verbose() { NodeFrame::decode(&bytes).ok() } else { None };
+                    let frame = if self.bug.is_some() || self.trace.is_verbose() {
+                        NodeFrame::decode(&bytes).ok()
+                    } else {
+                        None
+                    };
                     if let Some(NodeFrame::Entries { group, batch, .. }) = &frame {
                         if *group > 0 {
                             self.coverage.saw(Moment::CatchUp);
                         }
-                        if self.has(Bug::CatchUpSkipsPage) && *group > 0 && !batch.writes.is_empty() && self.rng.chance(30) {
+                        if self.has(Bug::CatchUpSkipsPage)
+                            && *group > 0
+                            && !batch.writes.is_empty()
+                            && self.rng.chance(30)
+                        {
                             return;
                         }
                     } else if frame.is_none() && bytes.first() == Some(&66) && bytes.get(1) != Some(&0) {

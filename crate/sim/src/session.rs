@@ -130,7 +130,9 @@ impl World {
             return (self.openings[at.0].frozen_until <= self.now).then_some(at);
         }
         let tabs = self.tabs_of(self.sessions[session].device);
-        let tab = tabs.into_iter().find(|tab| self.openings[*tab].is_ready && self.openings[*tab].frozen_until <= self.now)?;
+        let tab = tabs
+            .into_iter()
+            .find(|tab| self.openings[*tab].is_ready && self.openings[*tab].frozen_until <= self.now)?;
         self.settle_in(session, tab)
     }
 
@@ -308,7 +310,8 @@ impl World {
         self.sessions[session].is_busy = false;
         match result {
             Err(error) => {
-                let is_usual = matches!(error.code, Code::Timeout | Code::Busy | Code::StorageUnavailable | Code::Quota);
+                let is_usual =
+                    matches!(error.code, Code::Timeout | Code::Busy | Code::StorageUnavailable | Code::Quota);
                 if !is_usual {
                     self.violate("waits", || format!("a query of session {session} ends in {error}"));
                 }

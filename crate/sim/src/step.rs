@@ -27,7 +27,9 @@ impl World {
         let session = a as usize % self.sessions.len();
         let doc = b as usize % self.docs.len();
         match step.kind {
-            Kind::Write | Kind::Burst | Kind::Delete | Kind::Oversize | Kind::Forbidden => self.write_step(session, step),
+            Kind::Write | Kind::Burst | Kind::Delete | Kind::Oversize | Kind::Forbidden => {
+                self.write_step(session, step)
+            }
             Kind::Read => {
                 let timeout = [0, 50, 500, 5_000, 30_000][d as usize % 5];
                 let consistency = match c % 8 {

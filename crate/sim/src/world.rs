@@ -108,9 +108,8 @@ pub struct World {
 impl World {
     /// The world of a plan, at rest.
     pub fn new(plan: Plan, bug: Option<Bug>, is_verbose: bool) -> Self {
-        let docs: Vec<DocName> = (0..plan.shape.docs)
-            .map(|place| DocName::parse(&format!("doc/{place}")).expect("a short name"))
-            .collect();
+        let docs: Vec<DocName> =
+            (0..plan.shape.docs).map(|place| DocName::parse(&format!("doc/{place}")).expect("a short name")).collect();
         let mut world = Self {
             bug,
             now: 0,

@@ -29,7 +29,8 @@ impl World {
                 Err(error) => return self.violate("storage", || format!("a log row is damaged: {error}")),
             };
             if segment.epoch != status.epoch || segment.first.0 != self.oracle.log_end + 1 {
-                let text = format!("a log row of {}/{} follows entry {}", segment.epoch, segment.first, self.oracle.log_end);
+                let text =
+                    format!("a log row of {}/{} follows entry {}", segment.epoch, segment.first, self.oracle.log_end);
                 return self.violate("effects", || text);
             }
             if segment.first > status.lsn {
@@ -59,9 +60,10 @@ impl World {
         }
         let effects = &self.oracle.writes[write].effects;
         let is_same = effects.len() == entry.parts.len()
-            && effects.iter().zip(&entry.parts).all(|(effect, part)| {
-                self.docs[effect.doc] == part.doc && effect.hash == hash_of(&part.update)
-            });
+            && effects
+                .iter()
+                .zip(&entry.parts)
+                .all(|(effect, part)| self.docs[effect.doc] == part.doc && effect.hash == hash_of(&part.update));
         if !is_same {
             let text = format!("entry {lsn} is not what {} wrote", self.oracle.name(write));
             return self.violate("effects", || text);
@@ -72,7 +74,11 @@ impl World {
         self.trace.line(self.now, || format!("entry {lsn}: {}", self.oracle.name(write)));
         // A write whose causes come later breaks monotonic writes, or writes-follow-reads, for everybody.
         if let Some(effect) = self.oracle.overtaken.remove(&write) {
-            let text = format!("{} follows {}, and was before it in its session", self.oracle.name(write), self.oracle.name(effect));
+            let text = format!(
+                "{} follows {}, and was before it in its session",
+                self.oracle.name(write),
+                self.oracle.name(effect)
+            );
             return self.violate("sessions", || text);
         }
         let causes = self.oracle.writes[write].deps.without(&self.oracle.committed).without(&self.oracle.rejected);

@@ -14,10 +14,20 @@ impl World {
         let due = |writes: &Bits| writes.within(of_doc).without(shown).without(&self.oracle.rejected);
         let (own, seen, implied) = (due(&reading.own), due(&reading.seen), due(&reading.implied));
         let acked = due(&reading.acked);
-        self.tally.read(reading.consistency, self.had_fault, [&own, &seen, &implied, &acked].map(|set| !set.is_empty()));
+        self.tally.read(
+            reading.consistency,
+            self.had_fault,
+            [&own, &seen, &implied, &acked].map(|set| !set.is_empty()),
+        );
         if self.trace.is_verbose() {
-            let text = format!("session {} has read at {place}, missing own {}, seen {}, implied {}, acknowledged {}",
-                reading.session, own.iter().count(), seen.iter().count(), implied.iter().count(), acked.iter().count());
+            let text = format!(
+                "session {} has read at {place}, missing own {}, seen {}, implied {}, acknowledged {}",
+                reading.session,
+                own.iter().count(),
+                seen.iter().count(),
+                implied.iter().count(),
+                acked.iter().count()
+            );
             self.note(|| text);
         }
         if reading.consistency == Consistency::Eventual {

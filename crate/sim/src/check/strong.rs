@@ -24,12 +24,14 @@ impl World {
         let session = reading.session;
         if !missing.is_empty() {
             let names = self.oracle.names(missing);
-            return self.violate("strong", || format!("session {session} misses {names}, acknowledged before it asked"));
+            return self
+                .violate("strong", || format!("session {session} misses {names}, acknowledged before it asked"));
         }
         let loose = self.oracle.evident(reading.doc, shown).without(&self.oracle.committed);
         if !loose.is_empty() {
             let names = self.oracle.names(&loose);
-            return self.violate("strong", || format!("session {session} was shown {names}, which the leader does not have"));
+            return self
+                .violate("strong", || format!("session {session} was shown {names}, which the leader does not have"));
         }
         let mut broken = None;
         for other in self.oracle.strong_reads.iter().filter(|other| other.doc == reading.doc) {
