@@ -508,6 +508,16 @@ impl World {
         }
     }
 
+    /// All tabs of a device die at once, and what their commits have not stored by now is lost.
+    pub fn kill_device(&mut self, device: usize) {
+        for opening in 0..self.openings.len() {
+            if self.openings[opening].device == device {
+                self.kill_tab(opening, false);
+                self.openings[opening].lands_after_death = false;
+            }
+        }
+    }
+
     /// A tab dies at once, or is closed.
     pub fn kill_tab(&mut self, opening: usize, lands: bool) {
         let tab = &mut self.openings[opening];

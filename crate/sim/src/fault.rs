@@ -150,10 +150,6 @@ impl World {
         disk.slowness = 1;
     }
 
-    fn kill_device(&mut self, device: usize) {
-        self.tabs_of(device).into_iter().for_each(|tab| self.kill_tab(tab, false));
-    }
-
     fn storage_is_lost(&mut self, device: usize) {
         for written in self.oracle.writes.iter_mut().filter(|written| written.device == device) {
             written.is_storage_lost = true;

@@ -266,7 +266,10 @@ impl World {
         self.check_read(&reading, &shown, &format!("tab {tab}"));
         let evident = self.oracle.evident(doc, &shown);
         let implied = self.oracle.implied(&evident.without(&pending));
-        self.sessions[session].was_shown(doc, &shown, &evident, &implied);
+        // A deletion that is shown may be that of a pending write, which can still be taken back.
+        let is_settled = pending.within(&self.oracle.of_doc[doc]).is_empty();
+        let lasting = if is_settled { &shown } else { &evident };
+        self.sessions[session].was_shown(doc, lasting, &evident, &implied);
         self.save(session);
     }
 

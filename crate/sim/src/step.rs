@@ -73,6 +73,8 @@ impl World {
             Kind::Resume => self.feed(tab, Input::Pause { is_paused: false }),
             Kind::Nudge => self.feed(tab, Input::Nudge),
             Kind::Close => {
+                // Whoever may read by now does so before.
+                self.drain(tab);
                 self.openings[tab].docs.remove(&name);
                 self.feed(tab, Input::CloseDoc { doc: name });
             }
