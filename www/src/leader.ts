@@ -96,7 +96,7 @@ export class Leader {
   }
 }
 
-/** The leader's figures. An error says in words what the leader, or the way to it, has to say. */
+/** The leader's figures; none before the first replica has connected. An error says in words what the leader, or the way to it, has to say. */
 async function fetchStatus(): Promise<LeaderStatus> {
   let response: Response;
   try {
@@ -105,6 +105,7 @@ async function fetchStatus(): Promise<LeaderStatus> {
     throw new Error(error instanceof Error && error.name === "TimeoutError" ? "TIMEOUT" : "OFFLINE", { cause: error });
   }
   const answer = (await response.json()) as LeaderStatus & { readonly code?: string; readonly message?: string };
+  if (response.status === 404) return {};
   if (!response.ok) throw new Error(`${answer.code ?? response.status}: ${answer.message ?? response.statusText}`);
   return answer;
 }

@@ -58,10 +58,13 @@ export class NodeHost {
       timeoutMs: number;
       format: "json" | "update";
     },
+    signal?: AbortSignal,
   ): Promise<Answer> {
-    return this.#queries.begin((id) => {
-      this.input((node, now) => node.query(id, doc, bookmark, isStrong, timeoutMs, format, now));
-    });
+    return this.#queries.begin(
+      (id) => this.input((node, now) => node.query(id, doc, bookmark, isStrong, timeoutMs, format, now)),
+      (id) => this.#instance.death ?? this.input((node, now) => node.cancelQuery(id, now)),
+      signal,
+    );
   }
 
   /** Figures for an operator. */

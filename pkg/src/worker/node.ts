@@ -8,6 +8,7 @@ import { NodeHost } from "./host.js";
 import { BOOKMARK_HEADER, failure, json, otherMethod, respond, withoutBody } from "./http.js";
 import module from "./headwater.wasm";
 import { parsePath } from "./path.js";
+import { hasTables } from "./sql-store.js";
 
 /** The close code for MALFORMED, as in the core: 4000 and the code's number. */
 const CLOSE_MALFORMED = 4004;
@@ -19,7 +20,7 @@ const CLOSE_NORMAL = 1000;
 /** One database's node, in the leader role. Export it from your worker, and bind its namespace as `HEADWATER`. */
 export class HeadwaterNode extends Base {
   readonly #ctx: EdgeContext;
-  readonly #host: NodeHost;
+  #begun: NodeHost | undefined;
   readonly #instanceId = crypto.randomUUID();
   readonly #startedAt = new Date();
 
@@ -29,7 +30,8 @@ export class HeadwaterNode extends Base {
     this.#ctx = ctx;
     // Answered by the platform: a replica that asks whether the node is alive does not wake it.
     ctx.setWebSocketAutoResponse(new edge.WebSocketRequestResponsePair("ping", "pong"));
-    this.#host = new NodeHost(ctx, module);
+    // At once, unless there is nothing to begin with: a question after a database must not make one.
+    if (hasTables(ctx.storage.sql)) this.#begin();
   }
 
   /** Called by the platform. */
@@ -67,6 +69,15 @@ export class HeadwaterNode extends Base {
     this.#gone(socket, CLOSE_NORMAL);
   }
 
+  get #host(): NodeHost {
+    return this.#begun ?? this.#begin();
+  }
+
+  #begin(): NodeHost {
+    this.#begun = new NodeHost(this.#ctx, module);
+    return this.#begun;
+  }
+
   #gone(socket: EdgeSocket, code: number): void {
     const conn = this.#host.connections.numberOf(socket);
     this.#host.connections.end(socket, code, "");
@@ -82,7 +93,7 @@ export class HeadwaterNode extends Base {
       case "status":
         return json(await this.#status());
       case "doc":
-        return this.#read(target.doc, url, request.headers);
+        return this.#read(target.doc, url, request);
       default:
         return failure(new HeadwaterError("NOT_FOUND", "there is nothing at this path"));
     }
@@ -99,9 +110,9 @@ export class HeadwaterNode extends Base {
     return new Response(null, { status: 101, webSocket: pair[0] } as ResponseInit);
   }
 
-  async #read(doc: string, url: URL, headers: Headers): Promise<Response> {
+  async #read(doc: string, url: URL, { headers, signal }: Request): Promise<Response> {
     const query = parseDocQuery(url, headers);
-    const { bookmark, json: text, update } = await this.#host.query(doc, query);
+    const { bookmark, json: text, update } = await this.#host.query(doc, query, signal);
     const isUpdate = query.format === "update";
     return respond((isUpdate ? update : text) ?? null, 200, {
       "content-type": isUpdate ? "application/octet-stream" : "application/json",
@@ -111,6 +122,9 @@ export class HeadwaterNode extends Base {
   }
 
   async #status(): Promise<object> {
+    if (this.#begun === undefined) {
+      throw new HeadwaterError("NOT_FOUND", "there is no such database yet: the first connection or read makes it");
+    }
     // Asked for nothing, the node answers once it has read its storage; if it cannot, that is its status.
     const nothing = { bookmark: undefined, isStrong: false, timeoutMs: STATUS_MS_MAX, format: "json" } as const;
     await this.#host.query(undefined, nothing).catch(() => undefined);

@@ -5,6 +5,11 @@ import type { EdgeContext, EdgeSql } from "./cloudflare.js";
 
 const TABLES: ReadonlySet<string> = new Set(["meta", "log", "origins"]);
 
+/** Whether a node has ever begun here. Asking makes nothing. */
+export function hasTables(sql: EdgeSql): boolean {
+  return [...sql.exec("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'meta'")].length > 0;
+}
+
 /** A node's storage. */
 export class SqlStore {
   readonly #storage: EdgeContext["storage"];
