@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use headwater_doc::{DocError, Document, Handle, ObserverId};
-use js_sys::{Array, Uint8Array};
+use js_sys::Array;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -19,7 +19,7 @@ use crate::value::{
 pub(crate) mod error;
 mod events;
 
-use error::{doc_error, type_error};
+use error::doc_error;
 
 /// A document. Shared types are named by the numbers that `root` and the reading methods answer.
 #[wasm_bindgen]
@@ -40,76 +40,14 @@ impl DocHandle {
     }
 }
 
-/// The document: its transaction, what comes in, what goes out.
+/// The document as a whole. What comes in, goes out or is committed does so through the replica that it belongs to.
 #[wasm_bindgen]
 impl DocHandle {
-    /// An empty document that writes under `client_id`: fresh at each opening, a whole number below 2^53.
-    #[wasm_bindgen(constructor)]
-    pub fn new(client_id: f64) -> Result<DocHandle, JsValue> {
-        match client_id.fract() == 0.0 && (0.0..9_007_199_254_740_992.0).contains(&client_id) {
-            true => Ok(DocHandle { inner: Rc::new(RefCell::new(Document::new(client_id as u64))) }),
-            false => Err(type_error("a client id must be a whole number below 2^53")),
-        }
-    }
-
-    /// Opens the local transaction if none is open. Operations that change something do so by themselves.
-    pub fn begin(&self) {
-        self.inner.borrow_mut().begin();
-    }
-
-    /// Whether a local transaction is open.
-    #[wasm_bindgen(js_name = isOpen)]
-    pub fn is_open(&self) -> bool {
-        self.inner.borrow().is_open()
-    }
-
-    /// Closes the local transaction; answers the update that it made, if it changed anything.
-    pub fn commit(&self) -> Option<Vec<u8>> {
-        self.inner.borrow_mut().commit()
-    }
-
-    /// Applies updates from elsewhere, all or none unless the error is `INAPPLICABLE`.
-    pub fn apply(&self, updates: Vec<Uint8Array>) -> Result<(), JsValue> {
-        let updates: Vec<Vec<u8>> = updates.iter().map(Uint8Array::to_vec).collect();
-        let updates: Vec<&[u8]> = updates.iter().map(Vec::as_slice).collect();
-        self.inner.borrow_mut().apply(&updates).map_err(doc_error)
-    }
-
-    /// Everything, as one update.
-    #[wasm_bindgen(js_name = encodeState)]
-    pub fn encode_state(&self) -> Vec<u8> {
-        self.inner.borrow().encode_state()
-    }
-
-    /// What is here, as a state vector.
-    #[wasm_bindgen(js_name = stateVector)]
-    pub fn state_vector(&self) -> Vec<u8> {
-        self.inner.borrow().state_vector()
-    }
-
-    /// What the owner of a state vector lacks, as an update.
-    #[wasm_bindgen(js_name = encodeDiff)]
-    pub fn encode_diff(&self, state_vector: &[u8]) -> Result<Vec<u8>, JsValue> {
-        self.inner.borrow().encode_diff(state_vector).map_err(doc_error)
-    }
-
-    /// Whether operations wait for predecessors that have not arrived.
-    #[wasm_bindgen(js_name = hasPending)]
-    pub fn has_pending(&self) -> bool {
-        self.inner.borrow().has_pending()
-    }
-
     /// All root types as plain data.
     #[wasm_bindgen(js_name = toJSON)]
     pub fn to_json(&self) -> JsValue {
         let json = self.inner.borrow().to_json();
         any_to_js(&json)
-    }
-
-    /// All root types as a JSON string with sorted keys.
-    #[wasm_bindgen(js_name = toJSONString)]
-    pub fn to_json_string(&self) -> String {
-        self.inner.borrow().to_json_string()
     }
 
     /// The root type of a kind (0 map, 1 array, 2 text) and a name.
@@ -210,13 +148,6 @@ impl DocHandle {
         self.with(shared, |doc, array| doc.array_insert(array, index, values))
     }
 
-    /// Appends values.
-    #[wasm_bindgen(js_name = arrayPush)]
-    pub fn array_push(&self, shared: u32, values: &Array) -> Result<(), JsValue> {
-        let values = inputs_from_js(values)?;
-        self.with(shared, |doc, array| doc.array_push(array, values))
-    }
-
     /// Deletes `count` values from `index` on.
     #[wasm_bindgen(js_name = arrayDelete)]
     pub fn array_delete(&self, shared: u32, index: u32, count: u32) -> Result<(), JsValue> {
@@ -311,10 +242,4 @@ impl DocHandle {
     pub fn text_length(&self, shared: u32) -> Result<u32, JsValue> {
         self.with(shared, |doc, text| doc.text_length(text))
     }
-}
-
-/// Checks that bytes are one whole update in encoding v1.
-#[wasm_bindgen(js_name = checkUpdate)]
-pub fn check_update(bytes: &[u8]) -> Result<(), JsValue> {
-    headwater_doc::check_update(bytes).map_err(|cause| doc_error(cause.into()))
 }
