@@ -26,8 +26,6 @@ const main :Workerd.Worker = (
     (name = "headwater.wasm", wasm = embed "dist/headwater.wasm"),
   ],
   compatibilityDate = "2026-10-20",
-  # A read whose client has gone is not waited for any longer; the router passes the news on to the node.
-  compatibilityFlags = ["enable_request_signal", "request_signal_passthrough"],
   durableObjectNamespaces = [
     (className = "HeadwaterNode", uniqueKey = "headwater-node", enableSql = true),
   ],
