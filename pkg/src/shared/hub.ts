@@ -48,11 +48,13 @@ export class ObserverHub {
 
   /** Adds a callback; adding the same one twice changes nothing. */
   subscribe(type: AnySharedType, deep: boolean, callback: Callback): void {
+    // Asked for first: where the document is over it throws, also for a type that is watched already.
+    const { handle } = this.#host;
     const ofType = this.#byType.get(type) ?? new Map<boolean, Subscription>();
     this.#byType.set(type, ofType);
     let subscription = ofType.get(deep);
     if (subscription === undefined) {
-      const id = this.#host.handle.observe(type.token, deep);
+      const id = handle.observe(type.token, deep);
       subscription = { type, deep, callbacks: new Set(), id };
       ofType.set(deep, subscription);
       this.#byId.set(id, subscription);
