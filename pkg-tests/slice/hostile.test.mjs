@@ -24,6 +24,7 @@ const OVERSIZED_EVERY = 200;
 const MALFORMED = 4;
 const TOO_LARGE = 5;
 const OUT_OF_ORDER = 6;
+const RESUME = 17;
 const VERSION = 7;
 const DATABASE_RESET = 8;
 const CLOSE_BASE = 4000;
@@ -49,7 +50,7 @@ const KINDS = [
     name: "noise",
     send: (random) => [random.bytes(random.below(200))],
     // Seven of 256 first bytes begin a frame, and the shortest ones need no more than luck.
-    codes: [MALFORMED, TOO_LARGE, OUT_OF_ORDER, null],
+    codes: [MALFORMED, TOO_LARGE, OUT_OF_ORDER, RESUME, null],
   },
   {
     name: "unknown type",
@@ -91,7 +92,7 @@ const KINDS = [
       frame[at] = (frame[at] ?? 0) ^ (1 << random.below(8));
       return frame[0] === frames.TYPE.push ? [frame.subarray(0, 3)] : [frame];
     },
-    codes: [MALFORMED, TOO_LARGE, OUT_OF_ORDER, null],
+    codes: [MALFORMED, TOO_LARGE, OUT_OF_ORDER, RESUME, null],
   },
   {
     name: "broken update",
@@ -111,7 +112,7 @@ const KINDS = [
       const prev = random.between(1, 1_000);
       return [frames.push({ origin: random.bits(), resume: 0, prev, seq: prev + 1, update })];
     },
-    codes: [OUT_OF_ORDER],
+    codes: [RESUME],
   },
   {
     name: "writes that do not ascend",
