@@ -27,6 +27,8 @@ export class Documents {
   async open(name: string, timeoutMs: number, signal: AbortSignal | undefined): Promise<Document> {
     this.#engine.checkOpen();
     if (typeof name !== "string") throw malformed("a document's name is a string");
+    // Half of a surrogate pair has no bytes of its own: two such names would be one.
+    if (/\p{Cs}/u.test(name)) throw malformed("a document's name is well-formed Unicode");
     const found = this.#entries.get(name);
     // The transaction that closes it is over by the next microtask.
     if (found !== undefined && this.#closing.has(found.doc)) {

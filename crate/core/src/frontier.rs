@@ -51,6 +51,11 @@ impl Frontier {
         self.origins.iter().map(|(origin, seq)| (*origin, *seq))
     }
 
+    /// How many logs it names.
+    pub fn logs(&self) -> usize {
+        self.epochs.len() + self.origins.len()
+    }
+
     /// Whether it holds nothing.
     pub fn is_empty(&self) -> bool {
         self.epochs.is_empty() && self.origins.is_empty()

@@ -89,16 +89,18 @@ impl Millis {
 pub struct DocName(Rc<str>);
 
 impl DocName {
-    /// Accepts 1 to 256 bytes of UTF-8 without control characters, since names end with a zero byte in storage keys.
+    /// Accepts 1 to 256 bytes of UTF-8 without control characters, since names end with a zero byte in storage keys, and
+    /// without the parts `.` and `..`, which the path of a URL cannot carry.
     pub fn parse(name: &str) -> Result<Self, Error> {
         let fits = !name.is_empty() && name.len() <= DOC_NAME_BYTES_MAX;
-        if fits && !name.chars().any(char::is_control) {
+        if fits && !name.chars().any(char::is_control) && !name.split('/').any(|part| part == "." || part == "..") {
             return Ok(Self(name.into()));
         }
         Err(Error::new(
             Code::Malformed,
             format!(
-                "a document name has 1 to {DOC_NAME_BYTES_MAX} bytes and no control characters; this one has {} bytes",
+                "a document name has 1 to {DOC_NAME_BYTES_MAX} bytes, no control characters and no part . or ..; this one has \
+                 {} bytes",
                 name.len()
             ),
         ))

@@ -36,8 +36,11 @@ pub const PUSH_WINDOW_BYTES: usize = 4 << 20;
 pub const GATHER_BYTES_MAX: usize = 16 << 20;
 /// Reads, receipts and barriers that may wait at once on one replica.
 pub const WAITS_MAX: usize = 100_000;
-/// Barriers that one connection may have waiting at a node.
+/// Barriers that one connection may have waiting at a node. A replica keeps further questions to itself until some of
+/// these are answered.
 pub const BARRIERS_PER_CONNECTION_MAX: usize = 1024;
+/// Logs that all who wait at a node may name together: what they weigh, and what each commit has to look at.
+pub const WAITING_LOGS_MAX: usize = 65_536;
 /// Origins that one connection may push for: its own and those of earlier openings whose outbox it sends.
 pub const ORIGINS_PER_CONNECTION_MAX: usize = 1024;
 /// Catch-up frames that a node sends beyond what the replica has confirmed.

@@ -286,3 +286,28 @@ fn hostile_frames_from_a_node_block_a_replica_and_leave_its_storage_whole() {
         assert!(blocked > FRAMES / 2);
     }
 }
+
+/// Every barrier is legal by itself; together they would fill the node's memory.
+#[test]
+fn what_waits_at_a_node_is_limited_in_all() {
+    let mut world = World::with(1, &["a"]);
+    let conn = ConnId(77);
+    world.node.handle(node::Input::Opened { conn }, world.now);
+    let hello =
+        ClientFrame::Hello { version: 1, generation: Generation(0), origin: Origin(77), extensions: Vec::new() };
+    world.node.handle(node::Input::Frame { conn, bytes: hello.encode() }, world.now);
+    let mut frontier = Frontier::default();
+    (1..=1000).for_each(|origin| frontier.advance_origin(Origin(origin), Seq(u64::MAX)));
+    for id in 0..100 {
+        let barrier = ClientFrame::Barrier { id, strong: false, frontier: frontier.clone() };
+        world.node.handle(node::Input::Frame { conn, bytes: barrier.encode() }, world.now);
+    }
+    world.node.drain(world.now);
+    let answers = world.node.down[&conn].iter().map(|bytes| NodeFrame::decode(bytes).unwrap());
+    let busy = answers.filter(|frame| matches!(frame, NodeFrame::Failed { error, .. } if error.code == Code::Busy));
+    assert_eq!(busy.count(), 100 - 65);
+    assert!(world.node.closed.is_empty());
+    world.write(0, "a", "honest");
+    world.settle();
+    assert_eq!(world.pending(0), 0);
+}

@@ -10,7 +10,7 @@ use crate::error::{Code, Error};
 use crate::frame::NodeFrame;
 use crate::frontier::Frontier;
 use crate::ids::{ConnId, DocName, Lsn, Millis, Token};
-use crate::limits::BARRIERS_PER_CONNECTION_MAX;
+use crate::limits::{BARRIERS_PER_CONNECTION_MAX, WAITING_LOGS_MAX};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Who {
@@ -113,14 +113,16 @@ impl Waiters {
     }
 
     /// The barriers that a connection takes along into hibernation. Strong ones are answered before that.
-    pub(super) fn barriers_of(&self, conn: ConnId) -> Vec<(u64, Frontier)> {
-        self.waiting
-            .iter()
-            .filter_map(|waiter| match waiter.who {
-                Who::Barrier { conn: of, id } if of == conn => Some((id, waiter.frontier.clone())),
-                _ => None,
-            })
-            .collect()
+    pub(super) fn barriers_of(&self, conn: ConnId) -> impl Iterator<Item = (u64, &Frontier)> + Clone {
+        self.waiting.iter().filter_map(move |waiter| match waiter.who {
+            Who::Barrier { conn: of, id } if of == conn => Some((id, &waiter.frontier)),
+            _ => None,
+        })
+    }
+
+    /// The logs that all who wait name, which is what they weigh.
+    fn logs(&self) -> usize {
+        self.waiting.iter().map(|waiter| waiter.frontier.logs()).sum()
     }
 
     pub(super) fn restore_barrier(&mut self, conn: ConnId, id: u64, frontier: Frontier) {
@@ -136,24 +138,20 @@ impl Waiters {
 
 impl Node {
     pub(super) fn barrier(&mut self, conn: ConnId, id: u64, strong: bool, frontier: Frontier) -> Result<(), Error> {
-        let open = self.waiters.barriers_of(conn);
-        if open.len() >= BARRIERS_PER_CONNECTION_MAX {
-            return Err(Error::new(Code::Busy, format!("{BARRIERS_PER_CONNECTION_MAX} barriers wait already")));
-        }
-        if open.iter().any(|(other, _)| *other == id) {
+        if self.waiters.barriers_of(conn).any(|(other, _)| other == id) {
             return Err(Error::new(Code::OutOfOrder, format!("barrier {id} waits already")));
         }
+        let is_full = self.waiters.barriers_of(conn).count() >= BARRIERS_PER_CONNECTION_MAX;
+        if is_full || self.waiters.logs() + frontier.logs() > WAITING_LOGS_MAX {
+            let error = Error::new(Code::Busy, "too many others wait for the leader; read again when some have ended");
+            self.send(conn, &NodeFrame::Failed { id, error });
+            return Ok(());
+        }
         let proof = if strong { Proof::Wanted } else { Proof::NotAsked };
-        self.waiters.waiting.push(Waiter {
-            who: Who::Barrier { conn, id },
-            frontier,
-            arrived: None,
-            proof,
-            deadline: None,
-        });
-        self.answer_waiters();
+        let who = Who::Barrier { conn, id };
+        self.answer_or_keep(Waiter { who, frontier, arrived: None, proof, deadline: None });
         // One that goes on waiting must survive hibernation.
-        let waits_on = self.waiters.barriers_of(conn).iter().any(|(other, _)| *other == id);
+        let waits_on = self.waiters.barriers_of(conn).any(|(other, _)| other == id);
         if let Some(state) = self.conns.get_mut(&conn) {
             state.is_changed |= waits_on;
         }
@@ -177,8 +175,7 @@ impl Node {
         let proof = if strong { Proof::Wanted } else { Proof::NotAsked };
         let deadline = Some(now.after(timeout));
         let who = Who::Query { id, doc };
-        self.waiters.waiting.push(Waiter { who, frontier: bookmark.frontier, arrived: None, proof, deadline });
-        self.answer_waiters();
+        self.answer_or_keep(Waiter { who, frontier: bookmark.frontier, arrived: None, proof, deadline });
     }
 
     pub(super) fn expire_queries(&mut self, now: Millis) {
@@ -192,28 +189,27 @@ impl Node {
     /// Answers everybody whose condition is met.
     pub(super) fn answer_waiters(&mut self) {
         let waiting = std::mem::take(&mut self.waiters.waiting);
-        for mut waiter in waiting {
-            // The answer to one may close a connection that has others waiting.
-            if waiter.who.conn().is_some_and(|conn| !self.conns.contains_key(&conn)) {
-                continue;
+        waiting.into_iter().for_each(|waiter| self.answer_or_keep(waiter));
+    }
+
+    fn answer_or_keep(&mut self, mut waiter: Waiter) {
+        // The answer to one may close a connection that has others waiting.
+        if waiter.who.conn().is_some_and(|conn| !self.conns.contains_key(&conn)) {
+            return;
+        }
+        if waiter.arrived.is_none() {
+            match self.place_of(&waiter.frontier) {
+                Err(error) if waiter.proof == Proof::Given => return self.end_waiter(waiter.who, Err(error)),
+                Err(_) if waiter.proof == Proof::NotAsked => waiter.proof = Proof::Wanted,
+                Err(_) => {}
+                Ok(place) => waiter.arrived = place,
             }
-            if waiter.arrived.is_none() {
-                match self.place_of(&waiter.frontier) {
-                    Err(error) if waiter.proof == Proof::Given => {
-                        self.end_waiter(waiter.who, Err(error));
-                        continue;
-                    }
-                    Err(_) if waiter.proof == Proof::NotAsked => waiter.proof = Proof::Wanted,
-                    Err(_) => {}
-                    Ok(place) => waiter.arrived = place,
-                }
-            }
-            let is_held = waiter.arrived.is_some_and(|place| place <= self.log.end);
-            if is_held && matches!(waiter.proof, Proof::NotAsked | Proof::Given) {
-                self.end_waiter(waiter.who, Ok(()));
-            } else {
-                self.waiters.waiting.push(waiter);
-            }
+        }
+        let is_held = waiter.arrived.is_some_and(|place| place <= self.log.end);
+        if is_held && matches!(waiter.proof, Proof::NotAsked | Proof::Given) {
+            self.end_waiter(waiter.who, Ok(()));
+        } else {
+            self.waiters.waiting.push(waiter);
         }
     }
 

@@ -63,7 +63,7 @@ impl Conn {
         self.is_changed = true;
     }
 
-    fn encode(&self, barriers: &[(u64, Frontier)]) -> Vec<u8> {
+    fn encode<'a>(&self, barriers: impl Iterator<Item = (u64, &'a Frontier)> + Clone) -> Vec<u8> {
         let mut out = Writer::default();
         out.byte(VERSION).byte(u8::from(self.is_greeted)).uint(self.last_group);
         out.uint(self.halted.len() as u64);
@@ -76,8 +76,10 @@ impl Conn {
             group.at.encode(out.uint(*id).uint(group.credit.max(0) as u64));
             encode_docs(&mut out, &group.docs);
         }
-        out.uint(barriers.len() as u64);
-        barriers.iter().for_each(|(id, frontier)| frontier.encode(out.uint(*id)));
+        out.uint(barriers.clone().count() as u64);
+        for (id, frontier) in barriers {
+            frontier.encode(out.uint(id));
+        }
         out.0
     }
 
@@ -111,9 +113,12 @@ impl Node {
     pub(super) fn attach_if_changed(&mut self, conn: ConnId) {
         let Some(state) = self.conns.get_mut(&conn).filter(|state| state.is_changed) else { return };
         state.is_changed = false;
-        let mut bytes = state.encode(&self.waiters.barriers_of(conn));
+        let barriers = self.waiters.barriers_of(conn);
+        let logs: usize = barriers.clone().map(|(_, frontier)| frontier.logs()).sum();
+        // Too much to keep: the replica will be asked to resume.
+        let mut bytes = if logs > ATTACHMENT_BYTES_MAX { Vec::new() } else { state.encode(barriers) };
         if bytes.len() > ATTACHMENT_BYTES_MAX {
-            bytes.clear(); // Too much to keep: the replica will be asked to resume.
+            bytes.clear();
         }
         self.outputs.push_back(Output::Attach { conn, state: bytes });
     }

@@ -231,7 +231,7 @@ impl Replica {
             NodeFrame::Live { group, frontier } => self.group_is_live(group, &frontier)?,
             NodeFrame::Ack { origin, seq, stage, epoch, lsn, through } => {
                 self.link.leader_holds(&Frontier::at(epoch, through));
-                self.acknowledged(origin, seq, stage, epoch, lsn);
+                self.acknowledged(origin, seq, stage, epoch, lsn)?;
                 self.stream_through_if_live(epoch, through);
                 self.reads_may_end();
             }

@@ -95,6 +95,11 @@ impl Outbox {
         }
     }
 
+    /// Whether this opening has not written that far.
+    pub(super) fn is_beyond(&self, origin: Origin, seq: Seq) -> bool {
+        origin == self.own && seq > self.last
+    }
+
     pub(super) fn next_seq(&self) -> Seq {
         self.last.next()
     }

@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::frame::ClientFrame;
 use crate::frontier::Frontier;
 use crate::ids::{DocName, Millis};
+use crate::limits::BARRIERS_PER_CONNECTION_MAX;
 use crate::session::Consistency;
 use crate::sorted::Map;
 
@@ -133,15 +134,20 @@ impl Replica {
             return;
         }
         let mut barriers: Vec<(bool, Frontier, u64)> = Vec::new();
+        let room = BARRIERS_PER_CONNECTION_MAX.saturating_sub(self.reads.barriers.len());
         for (_, read) in self.waits.reads_mut().filter(|(_, read)| read.asked == Asked::Must) {
             let strong = matches!(read.consistency, Consistency::Strong | Consistency::MaxStaleness(_));
             // Reads that ask the same in the same turn share the question.
             let known = barriers.iter().find(|(kind, frontier, _)| *kind == strong && *frontier == read.unresolved);
-            let id = known.map(|(.., id)| *id).unwrap_or_else(|| {
-                self.reads.last_barrier += 1;
-                barriers.push((strong, read.unresolved.clone(), self.reads.last_barrier));
-                self.reads.last_barrier
-            });
+            let id = match known {
+                Some((.., id)) => *id,
+                None if barriers.len() == room => break, // The others ask when some of these are answered.
+                None => {
+                    self.reads.last_barrier += 1;
+                    barriers.push((strong, read.unresolved.clone(), self.reads.last_barrier));
+                    self.reads.last_barrier
+                }
+            };
             read.asked = Asked::Waits(id);
         }
         for (strong, frontier, id) in barriers {
@@ -182,22 +188,14 @@ impl Replica {
         }
     }
 
-    /// A read has ended; questions that only it had put are taken back.
-    pub(super) fn forget_read(&mut self, _id: u64) {
-        let wanted: Vec<u64> = self
-            .waits
-            .reads_mut()
-            .filter_map(|(_, read)| match read.asked {
-                Asked::Waits(barrier) => Some(barrier),
-                _ => None,
-            })
-            .collect();
-        let unwanted: Vec<u64> = self.reads.barriers.keys().copied().filter(|id| !wanted.contains(id)).collect();
-        for id in unwanted {
-            self.reads.barriers.remove(&id);
-            if self.link.is_greeted() {
-                self.send(&ClientFrame::Cancel { id });
-            }
+    /// A read has ended; a question that only it had put is taken back, and makes room for others.
+    pub(super) fn forget_read(&mut self, ended: &Read) {
+        let Asked::Waits(id) = ended.asked else { return };
+        if self.waits.reads_mut().any(|(_, read)| read.asked == ended.asked) {
+            return;
+        }
+        if self.reads.barriers.remove(&id).is_some() && self.link.is_greeted() {
+            self.send(&ClientFrame::Cancel { id });
         }
     }
 }

@@ -47,17 +47,19 @@ impl Waits {
         self.deadlines.push(Reverse((deadline, id)));
     }
 
-    fn remove(&mut self, id: u64) -> bool {
+    /// Takes a wait out; answers whether it was there, and the read if it was one.
+    fn remove(&mut self, id: u64) -> (bool, Option<Read>) {
         let stage = self.stage_of.remove(&id);
-        let was_there = match stage {
-            Some(wait) => self.stages.remove(&(wait, id)),
-            None => self.reads.remove(&id).is_some(),
-        };
+        let read = self.reads.remove(&id);
+        let was_there = stage.is_some() || read.is_some();
+        if let Some(wait) = stage {
+            self.stages.remove(&(wait, id));
+        }
         let is_over = |id: &u64| !self.stage_of.contains_key(id) && !self.reads.contains_key(id);
         while self.deadlines.peek().is_some_and(|Reverse((_, id))| is_over(id)) {
             self.deadlines.pop();
         }
-        was_there
+        (was_there, read)
     }
 }
 
@@ -98,8 +100,11 @@ impl Replica {
     }
 
     pub(super) fn end_wait(&mut self, id: u64, result: Result<(), Error>) {
-        if self.waits.remove(id) {
-            self.forget_read(id);
+        let (was_there, read) = self.waits.remove(id);
+        if let Some(read) = read {
+            self.forget_read(&read);
+        }
+        if was_there {
             self.outputs.push_back(Output::Done { id, result });
         }
     }
@@ -149,9 +154,19 @@ impl Replica {
     }
 
     /// The leader has acknowledged writes: they leave the outbox once that is enough to survive.
-    pub(super) fn acknowledged(&mut self, origin: Origin, seq: Seq, stage: Stage, epoch: Epoch, lsn: Lsn) {
+    pub(super) fn acknowledged(
+        &mut self,
+        origin: Origin,
+        seq: Seq,
+        stage: Stage,
+        epoch: Epoch,
+        lsn: Lsn,
+    ) -> Result<(), Error> {
+        if self.outbox.is_beyond(origin, seq) {
+            return Err(Error::new(Code::OutOfOrder, format!("write {seq} is acknowledged and was never written")));
+        }
         if self.outbox.get(origin).is_none() {
-            return; // Of an opening whose writes are all settled.
+            return Ok(()); // Of an opening whose writes are all settled.
         }
         self.outbox.advance(origin, seq, stage, &Frontier::at(epoch, lsn));
         if stage >= self.settles_at() {
@@ -162,5 +177,6 @@ impl Replica {
         }
         self.is_changed = true;
         self.stage_reached(origin, seq, stage);
+        Ok(())
     }
 }
