@@ -132,7 +132,7 @@ impl World {
         let disk = &mut self.edge.disk;
         match step.kind {
             Kind::NodeDiskFull => disk.trouble = Trouble::Full,
-            Kind::NodeDiskFails if step.args[2] % 2 == 0 => disk.trouble = Trouble::FailNext,
+            Kind::NodeDiskFails if step.args[2].is_multiple_of(2) => disk.trouble = Trouble::FailNext,
             Kind::NodeDiskFails => disk.trouble = Trouble::FailNextStored,
             _ => disk.slowness = 30,
         }

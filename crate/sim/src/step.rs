@@ -120,7 +120,7 @@ impl World {
         let must = self.sessions[session].must();
         let loose = must.without(&self.oracle.committed).without(&self.oracle.rejected).without(&here);
         if !loose.is_empty() {
-            if step.args[2] % 3 == 0 && !self.sessions[session].is_busy {
+            if step.args[2].is_multiple_of(3) && !self.sessions[session].is_busy {
                 self.renew_session(session);
             } else {
                 let doc = step.args[1] as usize % self.docs.len();
@@ -133,7 +133,7 @@ impl World {
             self.drain(tab);
         }
         let rounds = if step.kind == Kind::Burst { 2 + step.args[3] % 30 } else { 1 };
-        (0..rounds).fold(false, |did, round| self.write(session, tab, step, round) || did)
+        (0..rounds).filter(|round| self.write(session, tab, step, *round)).count() > 0
     }
 
     fn hop(&mut self, session: usize, pick: u32) -> bool {
