@@ -39,11 +39,11 @@ export class Leader {
     const state = phase === "offline" && !isOnline ? "cut" : phase;
     const water = find<SVGPathElement>(this.#root, `[data-arm="${id}"]`);
     water.dataset["phase"] = phase;
-    water.dataset["busy"] = String(pending > 0);
+    water.dataset["busy"] = String((pending ?? 0) > 0);
     setText(byTestId(this.#root, `arm-${id}`), state);
     const dot = find(document, `[data-dot="${id}"]`);
     dot.dataset["phase"] = phase;
-    setText(find(document, `[data-count="${id}"]`), pending === 0 ? "" : String(pending));
+    setText(find(document, `[data-count="${id}"]`), pending ? String(pending) : "");
     this.#askIn(AFTER_CHANGE_MS);
   }
 

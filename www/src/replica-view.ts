@@ -58,16 +58,16 @@ export class ReplicaView {
     const { status, phase, pending } = this.#replica;
     const pane = this.#pane;
     pane.dataset["phase"] = phase;
-    pane.dataset["pending"] = String(pending);
+    pane.dataset["pending"] = String(pending ?? "");
     pane.setAttribute("aria-busy", String(phase === "opening"));
     byTestId(pane, "status").dataset["phase"] = phase;
     setText(find(pane, '[data-part="phase"]'), phase);
     byTestId<HTMLInputElement>(pane, "online-switch").checked = this.#replica.isOnline;
     setText(byTestId(pane, "epoch"), status?.epoch == null ? "–" : String(status.epoch));
     setText(byTestId(pane, "lag"), lag(status));
-    setText(byTestId(pane, "pending-count"), String(pending));
+    setText(byTestId(pane, "pending-count"), String(pending ?? "–"));
     const size = this.#replica.db?.pending.bytes ?? 0;
-    setText(find(pane, '[data-part="pending-bytes"]'), pending === 0 ? "" : bytes(size));
+    setText(find(pane, '[data-part="pending-bytes"]'), pending ? bytes(size) : "");
     setText(byTestId(pane, "storage"), storage(status));
     this.#drawNotice(status);
   }

@@ -60,8 +60,9 @@ export class Replica {
     return this.db?.status;
   }
 
-  get pending(): number {
-    return this.db?.pending.count ?? 0;
+  /** Unknown while it is being opened. */
+  get pending(): number | undefined {
+    return this.db?.pending.count;
   }
 
   /** Opens it for the first time, or again after that failed. */
