@@ -23,6 +23,8 @@
 pub mod backoff;
 pub mod batch;
 pub mod bookmark;
+#[cfg(feature = "bugs")]
+pub mod bugs;
 pub mod error;
 pub mod frame;
 pub mod frontier;

@@ -37,7 +37,10 @@ impl Node {
         let mut is_settled = resume;
         for write in batch.writes {
             let seq = write.seq;
-            match self.origins.get(origin) {
+            let place = self.origins.get(origin);
+            #[cfg(feature = "bugs")]
+            let place = place.filter(|_| !crate::bugs::is_on(crate::bugs::Bug::NoDedupe));
+            match place {
                 Some(place) if seq <= place.seq => {
                     // One that was refused never got a place: a replica that could not store the refusal sends it again.
                     if let Err(error) = self.check(&write) {

@@ -206,6 +206,11 @@ impl Outbox {
     /// The next batch to push, if the window has room and it is some lane's turn.
     pub(super) fn next_push(&mut self, commits_done: u64) -> Option<Push> {
         let origin = self.order.iter().find(|origin| !self.lanes[origin].pending.is_empty())?;
+        #[cfg(feature = "bugs")]
+        let origin = match crate::bugs::is_on(crate::bugs::Bug::LanesOutOfOrder) {
+            true => self.order.iter().rfind(|origin| !self.lanes[origin].pending.is_empty())?,
+            false => origin,
+        };
         let lane = self.lanes.get_mut(origin)?;
         if lane.holds_for.take_if(|commits| *commits <= commits_done).is_none() && lane.holds_for.is_some() {
             return None;
