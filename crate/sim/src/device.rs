@@ -19,6 +19,8 @@ use headwater_doc::{Document, Kind};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
+/// How long a replica waits for the answer to a ping; its clock may leap, so half of that tells.
+const PONG_MS_MAX: u64 = 10_000;
 /// How long a host may leave a machine undrained at most, give or take the drift of its clock.
 pub const DRAIN_MS_MAX: u64 = 6;
 
@@ -94,6 +96,7 @@ pub struct Opening {
     tick_at: Option<u64>,
     is_drain_due: bool,
     connects: u64,
+    pinged_at: Option<u64>,
 }
 
 /// Names the roots that the workload uses: an empty root shows in one copy's JSON only once it is named there.
@@ -137,6 +140,7 @@ impl World {
             tick_at: None,
             is_drain_due: false,
             connects: 0,
+            pinged_at: None,
         });
         self.note(|| format!("device {device}: tab {opening} opens, origin {origin}"));
         if self.tabs_of(device).len() > 1 {
@@ -277,6 +281,7 @@ impl World {
             Output::Disconnect => self.disconnect(opening),
             Output::Send { bytes } => self.send_frame(opening, bytes),
             Output::Ping => {
+                self.openings[opening].pinged_at.get_or_insert(self.now);
                 if let Some(conn) = self.openings[opening].socket {
                     self.send(conn, Way::Up, Message::Ping);
                 }
@@ -421,6 +426,9 @@ impl World {
 
     fn disconnect(&mut self, opening: usize) {
         let Some(conn) = self.openings[opening].socket.take() else { return };
+        if self.openings[opening].pinged_at.take().is_some_and(|at| self.now - at >= PONG_MS_MAX / 2) {
+            self.coverage.saw(Moment::PingTimeout);
+        }
         self.note(|| format!("tab {opening}: gives up connection {conn}"));
         self.send(conn, Way::Up, Message::Close);
         self.conns[conn].is_up = false;
@@ -428,6 +436,7 @@ impl World {
 
     fn send_frame(&mut self, opening: usize, bytes: Vec<u8>) {
         let Some(conn) = self.openings[opening].socket else { return };
+        self.note_push(&bytes);
         let bytes = self.bug_in_client_frame(opening, bytes);
         self.trace.event(self.now, "send", opening as u64, &bytes);
         if self.trace.is_verbose() {
@@ -435,6 +444,17 @@ impl World {
             self.note(|| format!("tab {opening} → {text}"));
         }
         self.send(conn, Way::Up, Message::Frame(bytes.into()));
+    }
+
+    fn note_push(&mut self, bytes: &[u8]) {
+        let Ok(ClientFrame::Push { batch, .. }) = ClientFrame::decode(bytes) else { return };
+        for write in &batch.writes {
+            if let Some(write) = self.oracle.find(write.origin, write.seq)
+                && std::mem::replace(&mut self.oracle.writes[write].is_sent, true)
+            {
+                self.coverage.saw(Moment::Resent);
+            }
+        }
     }
 
     fn bug_in_client_frame(&mut self, opening: usize, bytes: Vec<u8>) -> Vec<u8> {
@@ -473,6 +493,7 @@ impl World {
         if !is_current || !self.openings[opening].is_alive {
             return;
         }
+        self.openings[opening].pinged_at = None;
         match message {
             Message::Frame(bytes) => {
                 self.trace.event(self.now, "receive", opening as u64, &bytes);

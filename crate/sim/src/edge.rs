@@ -389,6 +389,12 @@ impl World {
         self.edge.instances[node].is_stale = true;
         self.note(|| format!("node {node} is stale from now on"));
         self.node();
+        // What parts two instances parts some of the tabs from the old one as well.
+        for conn in 0..self.conns.len() {
+            if self.conns[conn].node == Some(node) && self.conns[conn].is_held && self.rng.chance(40) {
+                self.cut(conn);
+            }
+        }
         true
     }
 }

@@ -152,7 +152,9 @@ impl World {
 
     fn storage_is_lost(&mut self, device: usize) {
         for written in self.oracle.writes.iter_mut().filter(|written| written.device == device) {
-            written.is_storage_lost = true;
+            if !std::mem::replace(&mut written.is_storage_lost, true) {
+                written.told_then = written.told;
+            }
         }
     }
 }

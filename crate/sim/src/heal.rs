@@ -17,7 +17,8 @@ impl World {
         }
         self.heal();
         self.come_to_rest("after healing");
-        // Once more from what is stored alone.
+        // Once more from what is stored alone. What a dying tab stored after the next one had read is found only now.
+        self.is_over = true;
         for tab in 0..self.openings.len() {
             if self.violation.is_none() && self.openings[tab].is_alive {
                 self.kill_tab(tab, true);

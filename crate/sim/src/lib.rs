@@ -5,8 +5,6 @@
 //!
 //! It deliberately knows no real clock, no thread and no I/O: the same seed gives the same trace on every platform.
 
-#![allow(missing_docs, reason = "filled in below")]
-
 pub mod bits;
 pub mod bug;
 pub mod check;
@@ -21,8 +19,10 @@ mod link;
 pub mod net;
 pub mod oracle;
 pub mod plan;
+pub mod report;
 pub mod rng;
 pub mod run;
+pub mod scenarios;
 pub mod session;
 pub mod shrink;
 mod step;

@@ -1,112 +1,171 @@
-//! The simulator from the command line; `cargo xtask sim` runs it.
+//! The simulator from the command line; `cargo xtask sim` runs it with the same flags.
 
+use headwater_sim::bug::Bug;
 use headwater_sim::plan::Plan;
+use headwater_sim::report;
 use headwater_sim::run::{quiet_panics, run};
+use headwater_sim::scenarios;
 use headwater_sim::shrink::shrink;
-use headwater_sim::suite::run_seeds;
+use headwater_sim::suite::{Sums, run_seeds};
+use headwater_sim::table::guarantees;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const HELP: &str = "\
 Runs whole clusters from seeds: replicas, a leader, network, disks and clocks, with faults and then without, and checks every
 promise. A seed gives the same run each time.
 
-Usage: cargo xtask sim [--seeds N]             seeds 0 to N - 1, 100 if not said; ends with 1 if a promise is broken
-       cargo xtask sim --seed S [--trace]      one seed; --trace prints its timeline
-       cargo xtask sim --seed S --shrink       the least of its steps that still break the promise
+Usage: cargo xtask sim [--seeds N] [--from S]      N seeds from S on, 100 from 0 if not said; ends with 1 if a promise is
+                                                   broken, and shows the least of the steps that still break it
+       cargo xtask sim --seed S [--trace]          one seed; --trace prints its timeline
+       cargo xtask sim --scenario [NAME] [--trace] schedules that once showed a bug in our own code
+       cargo xtask sim --bugs                      deliberate bugs, each switched on alone; ends with 1 if one is missed
+       cargo xtask sim --seed S --bug NAME         one seed with such a bug
+       cargo xtask sim --table FILE [--seeds N]    writes the page of guarantees from what 2,000 seeds, or N, showed
 ";
-const THREADS: usize = 2;
 
-enum Asked {
-    Help,
-    Seeds(u64),
-    Seed { seed: u64, trace: bool, shrink: bool },
-}
+/// Runs that `--table` takes its figures from unless told otherwise.
+const TABLE_SEEDS: u64 = 2000;
 
 fn main() -> ExitCode {
     quiet_panics();
-    match parse(std::env::args().skip(1)) {
-        Ok(Asked::Help) => {
+    match Arguments::read().and_then(Arguments::run) {
+        Ok(code) => code,
+        Err(text) => {
+            eprintln!("error: {text}; see `cargo xtask sim --help`");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[derive(Default)]
+struct Arguments {
+    seeds: Option<u64>,
+    from: u64,
+    seed: Option<u64>,
+    scenario: Option<Option<String>>,
+    bug: Option<Bug>,
+    bugs: bool,
+    help: bool,
+    trace: bool,
+    table: Option<String>,
+}
+
+impl Arguments {
+    fn read() -> Result<Self, String> {
+        let mut arguments = Self::default();
+        let mut words = std::env::args().skip(1).peekable();
+        while let Some(word) = words.next() {
+            let mut value = || words.next_if(|next| !next.starts_with("--"));
+            let mut number = || -> Result<u64, String> {
+                let text = value().ok_or_else(|| format!("a number belongs after {word}"))?;
+                text.parse().map_err(|_| format!("{text:?} is no number"))
+            };
+            match word.as_str() {
+                "--seeds" => arguments.seeds = Some(number()?),
+                "--from" => arguments.from = number()?,
+                "--seed" => arguments.seed = Some(number()?),
+                "--scenario" => arguments.scenario = Some(value()),
+                "--bug" => {
+                    let name = value().unwrap_or_default();
+                    arguments.bug = Some(Bug::parse(&name).ok_or_else(|| format!("{name:?} is no bug"))?);
+                }
+                "--bugs" => arguments.bugs = true,
+                "--help" | "-h" => arguments.help = true,
+                "--trace" => arguments.trace = true,
+                "--table" => arguments.table = Some(value().ok_or("a file belongs after --table")?),
+                _ => return Err(format!("{word:?} is no flag")),
+            }
+        }
+        Ok(arguments)
+    }
+
+    fn run(self) -> Result<ExitCode, String> {
+        if self.help {
             print!("{HELP}");
-            ExitCode::SUCCESS
+            return Ok(ExitCode::SUCCESS);
         }
-        Ok(Asked::Seeds(seeds)) => many(seeds),
-        Ok(Asked::Seed { seed, trace, shrink }) => one(seed, trace, shrink),
-        Err(message) => {
-            eprintln!("error: {message}; see `cargo xtask sim --help`");
-            ExitCode::FAILURE
+        if self.seed.is_some() && self.seeds.is_some() {
+            return Err("--seed and --seeds do not go together".into());
         }
+        if let Some(seed) = self.seed {
+            return Ok(self.one(&Plan::of(seed)));
+        }
+        if let Some(name) = &self.scenario {
+            return self.scenarios(name.as_deref());
+        }
+        if self.bugs {
+            return Ok(all_bugs());
+        }
+        let default = if self.table.is_some() { TABLE_SEEDS } else { 100 };
+        let sums = self.many(self.seeds.unwrap_or(default));
+        if let Some(file) = &self.table {
+            std::fs::write(file, guarantees(&sums)).map_err(|cause| format!("{file} cannot be written: {cause}"))?;
+        }
+        Ok(if sums.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    fn one(&self, plan: &Plan) -> ExitCode {
+        let first = run(plan, self.bug, self.trace);
+        print!("{}", first.lines);
+        println!("seed {}: {} events, hash {:016x}", first.seed, first.events, first.hash);
+        let Some(violation) = first.violation else { return ExitCode::SUCCESS };
+        println!("{}: {}", violation.checker, violation.text);
+        if !self.trace {
+            let small = shrink(plan, self.bug);
+            println!("\nthe smallest schedule that still fails, of {} steps:\n\n{small}", plan.steps.len());
+            print!("{}", run(&small, self.bug, true).lines);
+        }
+        ExitCode::FAILURE
+    }
+
+    fn scenarios(&self, name: Option<&str>) -> Result<ExitCode, String> {
+        let chosen: Vec<_> = scenarios::ALL.iter().filter(|(own, _)| name.is_none_or(|name| name == *own)).collect();
+        if chosen.is_empty() {
+            return Err(format!("there is no scenario {:?}", name.unwrap_or_default()));
+        }
+        let mut code = ExitCode::SUCCESS;
+        for (name, text) in chosen {
+            println!("{name}: {}", scenarios::sentence(text));
+            if self.one(&Plan::parse(text)?) != ExitCode::SUCCESS {
+                code = ExitCode::FAILURE;
+            }
+        }
+        Ok(code)
+    }
+
+    fn many(&self, seeds: u64) -> Sums {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let (start, mut shown) = (Instant::now(), Instant::now());
+        let sums = run_seeds(self.from..self.from + seeds, self.bug, threads, |sums| {
+            if shown.elapsed() > Duration::from_secs(2) {
+                shown = Instant::now();
+                let rate = sums.events as f64 / start.elapsed().as_secs_f64();
+                eprintln!("{} of {seeds} seeds, {rate:.0} events/s, {} failures", sums.runs, sums.failures.len());
+            }
+            true
+        });
+        print!("{}", report::coverage(&sums));
+        for failure in sums.failures.iter().take(5) {
+            println!();
+            self.one(&Plan::of(failure.seed));
+        }
+        let seconds = start.elapsed().as_secs_f64();
+        println!("figures: {}, events per second {:.0}", report::line(&sums), sums.events as f64 / seconds);
+        sums
     }
 }
 
-fn parse(mut args: impl Iterator<Item = String>) -> Result<Asked, String> {
-    let (mut seeds, mut seed, mut trace, mut shrink) = (None, None, false, false);
-    while let Some(arg) = args.next() {
-        let mut number = || -> Result<Option<u64>, String> {
-            let value = args.next().ok_or_else(|| format!("{arg} takes a number"))?;
-            value.parse().map(Some).map_err(|_| format!("{arg} takes a number, not {value:?}"))
-        };
-        match arg.as_str() {
-            "--help" | "-h" => return Ok(Asked::Help),
-            "--seeds" => seeds = number()?,
-            "--seed" => seed = number()?,
-            "--trace" => trace = true,
-            "--shrink" => shrink = true,
-            _ => return Err(format!("{arg:?} is no option")),
+fn all_bugs() -> ExitCode {
+    let mut code = ExitCode::SUCCESS;
+    for bug in Bug::ALL {
+        match report::hunt(*bug) {
+            Some(caught) => println!("{:28} caught by {} in seed {}", bug.as_str(), caught.checker, caught.seed),
+            None => {
+                println!("{:28} MISSED in {} seeds", bug.as_str(), report::HUNT_SEEDS);
+                code = ExitCode::FAILURE;
+            }
         }
     }
-    match (seed, seeds) {
-        (Some(_), Some(_)) => Err("--seed and --seeds do not go together".to_owned()),
-        (Some(seed), None) => Ok(Asked::Seed { seed, trace, shrink }),
-        (None, _) if trace || shrink => Err("--trace and --shrink go with --seed".to_owned()),
-        (None, seeds) => Ok(Asked::Seeds(seeds.unwrap_or(100))),
-    }
-}
-
-fn one(seed: u64, trace: bool, shrinks: bool) -> ExitCode {
-    let mut plan = Plan::of(seed);
-    if shrinks {
-        plan = shrink(&plan, None);
-        println!("{plan}");
-    }
-    let report = run(&plan, None, trace || shrinks);
-    print!("{}", report.lines);
-    println!("seed {seed}: {} events, trace hash {:016x}", report.events, report.hash);
-    match report.violation {
-        None => ExitCode::SUCCESS,
-        Some(violation) => {
-            println!("broken: {} at {} ms: {}", violation.checker, violation.at, violation.text);
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn many(seeds: u64) -> ExitCode {
-    let begin = Instant::now();
-    let mut told = 0;
-    let sums = run_seeds(0..seeds, None, THREADS, |sums| {
-        if sums.runs * 10 / seeds.max(1) > told {
-            told = sums.runs * 10 / seeds.max(1);
-            eprintln!("{} of {seeds} seeds, {} events, {} broken", sums.runs, sums.events, sums.failures.len());
-        }
-        true
-    });
-    for report in &sums.failures {
-        let violation = report.violation.as_ref().expect("a failure is a violation");
-        println!("seed {}: {} at {} ms: {:.300}", report.seed, violation.checker, violation.at, violation.text);
-    }
-    println!("what happened, and how often:");
-    for (name, count) in sums.coverage.rows() {
-        println!("{count:>9}  {name}");
-    }
-    let seconds = begin.elapsed().as_secs_f64();
-    println!(
-        "figures: sim: seeds {}, writes {}, events {}, events per second {:.0}, violations {}",
-        sums.runs,
-        sums.writes,
-        sums.events,
-        sums.events as f64 / seconds,
-        sums.failures.len()
-    );
-    if sums.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    code
 }

@@ -46,6 +46,8 @@ pub struct Written {
     pub at: u64,
     /// What it does.
     pub effects: Vec<Effect>,
+    /// Whether it was pushed.
+    pub is_sent: bool,
     /// Whether it is over the limit.
     pub is_oversize: bool,
     /// What its session had written and read before it.
@@ -64,6 +66,8 @@ pub struct Written {
     pub is_storage_lost: bool,
     /// Whether the tab or the device was killed after it.
     pub is_killed: bool,
+    /// What had been told when that happened.
+    pub told_then: Stage,
 }
 
 /// All that is known.
@@ -78,6 +82,8 @@ pub struct Oracle {
     pub rejected: Bits,
     /// Writes in the leader's log.
     pub committed: Bits,
+    /// Writes that their writer was told to be in its storage.
+    pub stored: Bits,
     /// Writes that somebody was told to be in the leader's log.
     pub acked: Bits,
     /// The log's last entry that a node has shown.

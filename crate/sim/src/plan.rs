@@ -114,7 +114,7 @@ kinds! {
     /// The node is put to sleep as soon as it is idle; connections outlive it.
     Hibernate "hibernate" 16 Fault;
     /// Another instance of the node starts while the first runs on.
-    Stale "stale" 8 Fault;
+    Stale "stale" 14 Fault;
     /// The node's storage fails a commit.
     NodeDiskFails "node-disk-fails" 5 Fault;
     /// The node's storage is full for a while.
@@ -173,7 +173,7 @@ impl Plan {
         let mut rng = Rng::new(seed);
         let has_faults = !rng.chance(15);
         let is_long = rng.chance(4);
-        let shape = Shape {
+        let mut shape = Shape {
             devices: rng.within(1, 4) as u32,
             docs: rng.within(1, 4) as u32,
             sessions: rng.within(1, 6) as u32,
@@ -183,17 +183,22 @@ impl Plan {
             is_tabbed: rng.chance(40),
             heal_at: rng.within(5, 60) * 1000,
         };
+        if is_long {
+            // Long enough for checkpoints: as many commits as possible, on a fast disk.
+            (shape.delay_ms, shape.disk_ms, shape.heal_at) = (2, 1, 120_000);
+        }
         // A run has a taste of its own: some faults often, some never.
         let taste: Vec<u64> = Kind::ALL
             .iter()
             .map(|kind| match kind.is_fault() {
                 true if !has_faults => 0,
                 true => kind.weight() * [0, 1, 2, 5][rng.below(4) as usize],
+                false if is_long && *kind == Kind::Write => kind.weight() * 12,
                 false => kind.weight() * [1, 1, 1, 3][rng.below(4) as usize],
             })
             .collect();
         let total: u64 = taste.iter().sum();
-        let count = if is_long { 900 } else { rng.within(30, 220) };
+        let count = if is_long { 1_800 } else { rng.within(30, 220) };
         let mut steps: Vec<Step> = (0..count)
             .map(|_| {
                 let mut at = rng.below(total);

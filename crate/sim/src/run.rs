@@ -5,6 +5,7 @@ use crate::coverage::Coverage;
 use crate::plan::Plan;
 use crate::table::Tally;
 use crate::world::{Violation, World};
+use headwater_core::bugs;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -35,6 +36,11 @@ thread_local! {
 
 /// Runs a plan. A panic of a machine is a broken promise like any other.
 pub fn run(plan: &Plan, bug: Option<Bug>, is_verbose: bool) -> Report {
+    bugs::switch(match bug {
+        Some(Bug::NoDedupe) => Some(bugs::Bug::NoDedupe),
+        Some(Bug::LanesOutOfOrder) => Some(bugs::Bug::LanesOutOfOrder),
+        _ => None,
+    });
     let mut world = World::new(plan.clone(), bug, is_verbose);
     let ended = catch_unwind(AssertUnwindSafe(|| world.run()));
     if ended.is_err() {

@@ -3,6 +3,7 @@
 use crate::bits::Bits;
 use crate::bug::Bug;
 use crate::coverage::Moment;
+use crate::oracle::Written;
 use crate::world::World;
 use headwater_core::node::{self, Query};
 use headwater_core::replica::{Input, ReadMeta, Wait};
@@ -64,6 +65,8 @@ pub struct Reading {
     pub seen: Bits,
     /// What else it must see.
     pub implied: Bits,
+    /// What its writer was told to be stored.
+    pub stored: Bits,
     /// What anybody was told to be acknowledged.
     pub acked: Bits,
     /// When it asked.
@@ -178,8 +181,8 @@ impl World {
         let Session { own, seen, shown, implied, .. } = &self.sessions[session];
         let (own, mut seen, implied) = (own.clone(), seen.clone(), implied.clone());
         shown.get(&doc).into_iter().for_each(|shown| seen.join(shown));
-        let acked = self.oracle.acked.clone();
-        Reading { session, doc, consistency, own, seen, implied, acked, begun_at: self.now }
+        let (stored, acked) = (self.oracle.stored.clone(), self.oracle.acked.clone());
+        Reading { session, doc, consistency, own, seen, implied, stored, acked, begun_at: self.now }
     }
 
     /// A session reads a document at its tab.
@@ -359,9 +362,11 @@ impl World {
             }
         }
         self.openings[tab].waits.clear();
-        let receipts = std::mem::take(&mut self.openings[tab].receipts);
-        for write in receipts.into_keys() {
-            self.oracle.writes[write].is_killed = true;
+        self.openings[tab].receipts.clear();
+        let own = |written: &&mut Written| written.opening == tab && !self.is_over;
+        for written in self.oracle.writes.iter_mut().filter(own) {
+            written.is_killed = true;
+            written.told_then = written.told;
         }
     }
 }

@@ -30,18 +30,16 @@ impl World {
             Kind::Write | Kind::Burst | Kind::Delete | Kind::Oversize | Kind::Forbidden => {
                 self.write_step(session, step)
             }
-            Kind::Read => {
-                let timeout = [0, 50, 500, 5_000, 30_000][d as usize % 5];
-                let consistency = match c % 8 {
-                    0 => Consistency::Eventual,
-                    1 | 2 => Consistency::MaxStaleness(Millis([0, 20, 300, 2_000, 20_000][(c >> 8) as usize % 5])),
-                    3 | 4 => Consistency::Strong,
-                    _ => Consistency::Session,
-                };
-                self.read(session, doc, consistency, timeout)
+            Kind::Read => self.read_step(session, step),
+            Kind::Query => self.ask(session, doc, c.is_multiple_of(3), [50, 2_000, 20_000][d as usize % 3]),
+            Kind::Hop => {
+                let has_hopped = self.hop(session, b);
+                // Who follows a link looks at once.
+                if has_hopped && c & 1 == 0 {
+                    self.read_step(session, step);
+                }
+                has_hopped
             }
-            Kind::Query => self.ask(session, doc, c % 3 == 0, [50, 2_000, 20_000][d as usize % 3]),
-            Kind::Hop => self.hop(session, b),
             Kind::Renew => {
                 let is_idle = !self.sessions[session].is_busy;
                 if is_idle {
@@ -53,6 +51,18 @@ impl World {
             Kind::Abort => self.abort(a),
             _ => self.tab_step(step),
         }
+    }
+
+    fn read_step(&mut self, session: usize, step: Step) -> bool {
+        let [_, b, c, d] = step.args;
+        let timeout = [0, 50, 500, 5_000, 30_000][d as usize % 5];
+        let consistency = match (c >> 1) % 8 {
+            0 | 1 => Consistency::Eventual,
+            2 | 3 => Consistency::MaxStaleness(Millis([0, 20, 300, 2_000, 20_000][(c >> 8) as usize % 5])),
+            4 | 5 => Consistency::Strong,
+            _ => Consistency::Session,
+        };
+        self.read(session, b as usize % self.docs.len(), consistency, timeout)
     }
 
     fn tab_step(&mut self, step: Step) -> bool {

@@ -101,6 +101,8 @@ pub struct World {
     pub violation: Option<Violation>,
     /// Whether the faults are over.
     pub is_healing: bool,
+    /// Whether everything has come to rest once: what ends from here on was not killed.
+    pub is_over: bool,
     /// Whether a fault has happened.
     pub had_fault: bool,
 }
@@ -128,6 +130,7 @@ impl World {
             tally: Tally::default(),
             violation: None,
             is_healing: false,
+            is_over: false,
             had_fault: false,
             plan,
         };

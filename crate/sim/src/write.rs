@@ -69,6 +69,7 @@ impl World {
             opening: tab,
             at: self.now,
             effects,
+            is_sent: false,
             is_oversize,
             deps: self.sessions[session].must(),
             rejected: None,
@@ -78,6 +79,7 @@ impl World {
             local_at: None,
             is_storage_lost: false,
             is_killed: false,
+            told_then: Stage::Applied,
         };
         match self.oracle.wrote(written) {
             Err(text) => self.violate("effects", || text),

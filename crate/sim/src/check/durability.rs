@@ -10,7 +10,8 @@ impl World {
             let written = &self.oracle.writes[write];
             let is_kept = written.committed.is_some();
             if !self.oracle.rejected.has(write) {
-                self.tally.write(written.told, written.is_killed, written.is_storage_lost, is_kept);
+                let told = if written.is_killed || written.is_storage_lost { written.told_then } else { written.told };
+                self.tally.write(told, written.is_killed, written.is_storage_lost, is_kept);
             }
             let promises = match written.told {
                 Stage::Applied => !written.is_killed && !written.is_storage_lost,

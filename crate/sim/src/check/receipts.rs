@@ -38,6 +38,7 @@ impl World {
                     written.told = written.told.max(stage);
                     if stage >= Stage::Local {
                         written.local_at.get_or_insert(self.now);
+                        self.oracle.stored.set(write);
                     }
                     if stage >= Stage::Leader {
                         self.openings[tab].receipts.remove(&write);

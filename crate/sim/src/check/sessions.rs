@@ -13,12 +13,9 @@ impl World {
         let of_doc = &self.oracle.of_doc[reading.doc];
         let due = |writes: &Bits| writes.within(of_doc).without(shown).without(&self.oracle.rejected);
         let (own, seen, implied) = (due(&reading.own), due(&reading.seen), due(&reading.implied));
-        let acked = due(&reading.acked);
-        self.tally.read(
-            reading.consistency,
-            self.had_fault,
-            [&own, &seen, &implied, &acked].map(|set| !set.is_empty()),
-        );
+        let (stored, acked) = (due(&reading.stored), due(&reading.acked));
+        let missed = [&own, &seen, &implied, &stored, &acked].map(|writes| !writes.is_empty());
+        self.tally.read(reading.consistency, self.had_fault, missed);
         if self.trace.is_verbose() {
             let text = format!(
                 "session {} has read at {place}, missing own {}, seen {}, implied {}, acknowledged {}",
