@@ -28,6 +28,7 @@ pub mod bugs;
 pub mod error;
 pub mod frame;
 pub mod frontier;
+pub mod group;
 pub mod ids;
 pub mod limits;
 pub mod node;

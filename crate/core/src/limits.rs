@@ -58,3 +58,13 @@ pub const CHECKPOINT_ROWS: u64 = 256;
 /// What a connection may leave with the platform to survive hibernation. Above it the connection is closed with a
 /// resumable error when the node wakes, and the replica resumes from its frontier.
 pub const ATTACHMENT_BYTES_MAX: usize = 2048;
+/// The most members of a group.
+pub const GROUP_MEMBERS_MAX: usize = 64;
+/// The longest name of a member, in bytes.
+pub const MEMBER_NAME_BYTES_MAX: usize = 64;
+/// The longest address of a member, in bytes.
+pub const MEMBER_ADDRESS_BYTES_MAX: usize = 512;
+/// Loss windows that a group's record keeps; the oldest is dropped beyond it.
+pub const LOSS_WINDOWS_MAX: usize = 16;
+/// The longest record of a group as text. Members, sealed epochs and loss windows at their limits fit.
+pub const RECORD_BYTES_MAX: usize = 128 << 10;

@@ -7,6 +7,7 @@ mod commit;
 mod common;
 mod converge;
 mod golden;
+mod group;
 mod handshake;
 mod hibernation;
 mod hostile;
