@@ -37,6 +37,10 @@ bugs! {
     ResumeFromWrongFrontier "resume-from-wrong-frontier";
     /// A read at level `session` is served without waiting.
     StaleRead "stale-read";
+    /// A strong read is served as one at level `session`.
+    StrongAsSession "strong-as-session";
+    /// A bookmark is saved before a write instead of after it.
+    BookmarkBeforeWrite "bookmark-before-write";
     /// A bookmark that is handed on names the log only, not the writes on their way to it.
     BookmarkByLsnAlone "bookmark-by-lsn-alone";
     /// A transaction that leaves the state vector as it was is taken for none.
@@ -45,6 +49,8 @@ bugs! {
     NoDedupe "no-dedupe";
     /// A wait ends twice.
     ReceiptResolvedTwice "receipt-resolved-twice";
+    /// A tab's timer fires late.
+    LateTimer "late-timer";
     /// A receipt falls back when the connection is lost.
     ReceiptFallsBack "receipt-falls-back";
     /// A strong read is answered without a proof of leadership.
@@ -57,6 +63,8 @@ bugs! {
     HalfAWrite "half-a-write";
     /// The platform lets a stale instance commit.
     NoFence "no-fence";
+    /// The platform looks whether an instance is stale when a commit begins, and not when it lands.
+    FenceAtStart "fence-at-start";
     /// A hibernated connection wakes with the state of before.
     OldAttachment "old-attachment";
     /// The oldest pending write is not counted.

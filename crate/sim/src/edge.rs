@@ -310,6 +310,7 @@ impl World {
             Trouble::None => {}
             trouble => {
                 if trouble == Trouble::FailNextStored {
+                    self.check_leader(node, &ops);
                     self.edge.disk.land(&ops);
                 }
                 if trouble != Trouble::Full {
@@ -336,9 +337,10 @@ impl World {
         if !self.edge.instances[node].is_alive {
             return self.coverage.saw(Moment::NodeCommitLost);
         }
-        if self.edge.instances[node].is_stale && !self.has(Bug::NoFence) {
+        if self.edge.instances[node].is_stale && !self.has(Bug::NoFence) && !self.has(Bug::FenceAtStart) {
             return self.fence(node);
         }
+        self.check_leader(node, ops);
         if self.has(Bug::LostSyncOrder) {
             self.edge.before_last_commit = Some(self.edge.disk.clone());
         }

@@ -3,7 +3,7 @@
 //! A seed derives a plan, the plan a run: first faults, then healing, then everything must come to rest, equal. The
 //! machines of `headwater-core` run unchanged, and every promise has a checker that looks on from outside.
 //!
-//! It deliberately knows no real clock, no thread and no I/O: the same seed gives the same trace on every platform.
+//! A run deliberately knows no real clock, no thread and no I/O: the same seed gives the same trace on every platform.
 
 pub mod bits;
 pub mod bug;

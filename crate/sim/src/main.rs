@@ -4,24 +4,28 @@ use headwater_sim::bug::Bug;
 use headwater_sim::plan::Plan;
 use headwater_sim::report;
 use headwater_sim::run::{quiet_panics, run};
-use headwater_sim::scenarios;
+use headwater_sim::scenarios::{self, Scenario};
 use headwater_sim::shrink::shrink;
-use headwater_sim::suite::{Sums, run_seeds};
+use headwater_sim::suite::{FIXED_SEEDS, Sums, run_seeds};
 use headwater_sim::table::guarantees;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 const HELP: &str = "\
 Runs whole clusters from seeds: replicas, a leader, network, disks and clocks, with faults and then without, and checks every
-promise. A seed gives the same run each time.
+promise. A seed gives the same run each time. Ends with 1 if a promise is broken or a flag is wrong.
 
-Usage: cargo xtask sim [--seeds N] [--from S]      N seeds from S on, 100 from 0 if not said; ends with 1 if a promise is
-                                                   broken, and shows the least of the steps that still break it
-       cargo xtask sim --seed S [--trace]          one seed; --trace prints its timeline
+Usage: cargo xtask sim [--seeds N] [--from S]      N seeds from S on, 100 from 0 if not said; of what fails, the least of the
+                                                   steps that still does, and its timeline
+       cargo xtask sim --seed S [--trace]          one seed, a failure likewise; --trace prints the timeline of the whole run
+       cargo xtask sim --seed S --save NAME        what fails becomes the scenario crate/sim/scenarios/NAME.txt
        cargo xtask sim --scenario [NAME] [--trace] schedules that once showed a bug in our own code
        cargo xtask sim --bugs                      deliberate bugs, each switched on alone; ends with 1 if one is missed
-       cargo xtask sim --seed S --bug NAME         one seed with such a bug
+       cargo xtask sim --seed S --bug NAME         one seed, or with --seeds several, with such a bug
        cargo xtask sim --table FILE [--seeds N]    writes the page of guarantees from what 2,000 seeds, or N, showed
+
+A failing seed becomes a named scenario with --save: the least of its steps are written to a file that every test run reads.
+Let the file's first line say in one sentence what was wrong, mend it, and see the scenario pass.
 ";
 
 /// Runs that `--table` takes its figures from unless told otherwise.
@@ -49,6 +53,7 @@ struct Arguments {
     help: bool,
     trace: bool,
     table: Option<String>,
+    save: Option<String>,
 }
 
 impl Arguments {
@@ -73,6 +78,11 @@ impl Arguments {
                 "--bugs" => arguments.bugs = true,
                 "--help" | "-h" => arguments.help = true,
                 "--trace" => arguments.trace = true,
+                "--save" => {
+                    let name = value().ok_or("a name belongs after --save")?;
+                    scenarios::check_name(&name)?;
+                    arguments.save = Some(name);
+                }
                 "--table" => arguments.table = Some(value().ok_or("a file belongs after --table")?),
                 _ => return Err(format!("{word:?} is no flag")),
             }
@@ -85,11 +95,9 @@ impl Arguments {
             print!("{HELP}");
             return Ok(ExitCode::SUCCESS);
         }
-        if self.seed.is_some() && self.seeds.is_some() {
-            return Err("--seed and --seeds do not go together".into());
-        }
+        self.check()?;
         if let Some(seed) = self.seed {
-            return Ok(self.one(&Plan::of(seed)));
+            return self.one(&Plan::of(seed));
         }
         if let Some(name) = &self.scenario {
             return self.scenarios(name.as_deref());
@@ -98,46 +106,87 @@ impl Arguments {
             return Ok(all_bugs());
         }
         let default = if self.table.is_some() { TABLE_SEEDS } else { 100 };
-        let sums = self.many(self.seeds.unwrap_or(default));
+        let sums = self.many(self.seeds.unwrap_or(default))?;
         if let Some(file) = &self.table {
             std::fs::write(file, guarantees(&sums)).map_err(|cause| format!("{file} cannot be written: {cause}"))?;
         }
         Ok(if sums.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    fn one(&self, plan: &Plan) -> ExitCode {
+    // One thing at a time, and nothing that would be passed over.
+    fn check(&self) -> Result<(), String> {
+        let tasks = [
+            ("--seed", self.seed.is_some()),
+            ("--seeds", self.seeds.is_some() && self.table.is_none()),
+            ("--scenario", self.scenario.is_some()),
+            ("--bugs", self.bugs),
+            ("--table", self.table.is_some()),
+        ];
+        let tasks: Vec<&str> = tasks.iter().filter(|(_, is_asked)| *is_asked).map(|(name, _)| *name).collect();
+        if let [first, second, ..] = tasks[..] {
+            return Err(format!("{first} and {second} do not go together"));
+        }
+        let task = tasks.first().copied().unwrap_or("--seeds");
+        let needs = [
+            ("--trace", self.trace, &["--seed", "--scenario"][..]),
+            ("--save", self.save.is_some(), &["--seed"]),
+            ("--bug", self.bug.is_some(), &["--seed", "--seeds"]),
+            ("--from", self.from > 0, &["--seeds", "--table"]),
+        ];
+        match needs.iter().find(|(_, is_asked, fitting)| *is_asked && !fitting.contains(&task)) {
+            Some((name, _, fitting)) => Err(format!("{name} belongs to {}", fitting.join(" or "))),
+            None if self.save.is_some() && self.bug.is_some() => {
+                Err("a scenario shows what our own code did wrong: --save and --bug do not go together".into())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn one(&self, plan: &Plan) -> Result<ExitCode, String> {
         let first = run(plan, self.bug, self.trace);
         print!("{}", first.lines);
         println!("seed {}: {} events, hash {:016x}", first.seed, first.events, first.hash);
-        let Some(violation) = first.violation else { return ExitCode::SUCCESS };
+        let Some(violation) = first.violation else {
+            return match &self.save {
+                Some(name) => Err(format!("seed {} breaks no promise, so there is no {name} to save", plan.seed)),
+                None => Ok(ExitCode::SUCCESS),
+            };
+        };
         println!("{}: {}", violation.checker, violation.text);
-        if !self.trace {
+        if !self.trace || self.save.is_some() {
             let small = shrink(plan, self.bug);
-            println!("\nthe smallest schedule that still fails, of {} steps:\n\n{small}", plan.steps.len());
-            print!("{}", run(&small, self.bug, true).lines);
+            let (count, all) = (small.steps.len(), plan.steps.len());
+            println!("\nthe least that still fails, {count} of {all} steps:\n\n{small}");
+            let least = run(&small, self.bug, true);
+            print!("{}", least.lines);
+            if let (Some(name), Some(violation)) = (&self.save, least.violation) {
+                println!("\nsaved as {}", scenarios::save(name, &small, &violation)?);
+            }
         }
-        ExitCode::FAILURE
+        Ok(ExitCode::FAILURE)
     }
 
     fn scenarios(&self, name: Option<&str>) -> Result<ExitCode, String> {
-        let chosen: Vec<_> = scenarios::ALL.iter().filter(|(own, _)| name.is_none_or(|name| name == *own)).collect();
+        let all = scenarios::all()?;
+        let chosen: Vec<_> = all.iter().filter(|own| name.is_none_or(|name| name == own.name)).collect();
         if chosen.is_empty() {
             return Err(format!("there is no scenario {:?}", name.unwrap_or_default()));
         }
         let mut code = ExitCode::SUCCESS;
-        for (name, text) in chosen {
-            println!("{name}: {}", scenarios::sentence(text));
-            if self.one(&Plan::parse(text)?) != ExitCode::SUCCESS {
+        for Scenario { name, sentence, plan } in chosen {
+            println!("{name}: {sentence}");
+            if self.one(plan)? != ExitCode::SUCCESS {
                 code = ExitCode::FAILURE;
             }
         }
         Ok(code)
     }
 
-    fn many(&self, seeds: u64) -> Sums {
+    fn many(&self, seeds: u64) -> Result<Sums, String> {
+        let end = self.from.checked_add(seeds).filter(|_| seeds > 0).ok_or("there are no such seeds")?;
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let (start, mut shown) = (Instant::now(), Instant::now());
-        let sums = run_seeds(self.from..self.from + seeds, self.bug, threads, |sums| {
+        let sums = run_seeds(self.from..end, self.bug, threads, |sums| {
             if shown.elapsed() > Duration::from_secs(2) {
                 shown = Instant::now();
                 let rate = sums.events as f64 / start.elapsed().as_secs_f64();
@@ -148,11 +197,11 @@ impl Arguments {
         print!("{}", report::coverage(&sums));
         for failure in sums.failures.iter().take(5) {
             println!();
-            self.one(&Plan::of(failure.seed));
+            self.one(&Plan::of(failure.seed))?;
         }
         let seconds = start.elapsed().as_secs_f64();
         println!("figures: {}, events per second {:.0}", report::line(&sums), sums.events as f64 / seconds);
-        sums
+        Ok(sums)
     }
 }
 
@@ -162,7 +211,7 @@ fn all_bugs() -> ExitCode {
         match report::hunt(*bug) {
             Some(caught) => println!("{:28} caught by {} in seed {}", bug.as_str(), caught.checker, caught.seed),
             None => {
-                println!("{:28} MISSED in {} seeds", bug.as_str(), report::HUNT_SEEDS);
+                println!("{:28} MISSED in {} seeds", bug.as_str(), FIXED_SEEDS);
                 code = ExitCode::FAILURE;
             }
         }

@@ -4,9 +4,12 @@
 //! answer of the machines under test.
 
 use crate::bits::Bits;
+use crate::check::leaders::Tenure;
+use crate::check::strong::{Chain, StrongRead};
 use headwater_core::{Code, Origin, Part, Seq, Stage};
 use headwater_doc::Document;
 use std::collections::BTreeMap;
+use std::fmt;
 use yrs::updates::decoder::Decode;
 use yrs::{ClientID, IdSet, Update};
 
@@ -16,6 +19,12 @@ pub struct Run {
     client: u64,
     start: u32,
     end: u32,
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}:{}..{}", self.client, self.start, self.end)
+    }
 }
 
 /// What a write does to one document.
@@ -93,7 +102,11 @@ pub struct Oracle {
     /// Writes that entered the log after one of their effects, should they ever: the cause, and the effect.
     pub overtaken: BTreeMap<usize, usize>,
     /// Strong reads that have ended.
-    pub strong_reads: Vec<crate::check::strong::StrongRead>,
+    pub strong_reads: Vec<StrongRead>,
+    /// The prefixes of the log that they stand for.
+    pub chain: Chain,
+    /// Who leads, for all that has been seen.
+    pub tenure: Tenure,
     /// The clocks that each client id has used: start and end of every run.
     pub clocks: BTreeMap<u64, Vec<(u32, u32)>>,
 }

@@ -123,6 +123,10 @@ kinds! {
     NodeDiskSlow "node-disk-slow" 6 Fault;
 }
 
+/// The bits of a read's third argument that choose its consistency, and their value for `strong`.
+const STRICTNESS: u32 = 0b1110;
+const STRICT: u32 = 0b1000;
+
 /// One step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
@@ -187,8 +191,10 @@ impl Plan {
             // Long enough for checkpoints: as many commits as possible, on a fast disk.
             (shape.delay_ms, shape.disk_ms, shape.heal_at) = (2, 1, 120_000);
         }
+        // Some runs read at level `strong` most of all, while leaders are replaced behind the readers' backs.
+        let is_strict = rng.chance(25) && has_faults;
         // A run has a taste of its own: some faults often, some never.
-        let taste: Vec<u64> = Kind::ALL
+        let mut taste: Vec<u64> = Kind::ALL
             .iter()
             .map(|kind| match kind.is_fault() {
                 true if !has_faults => 0,
@@ -197,6 +203,16 @@ impl Plan {
                 false => kind.weight() * [1, 1, 1, 3][rng.below(4) as usize],
             })
             .collect();
+        if is_strict {
+            taste[Kind::Stale as usize] = 10 * Kind::Stale.weight();
+            taste[Kind::Read as usize] = 3 * Kind::Read.weight();
+        }
+        // What nearly coincides finds more than what is spread out: some runs happen in a few short crowds.
+        let crowds: Vec<u64> = match rng.chance(40) && !is_long {
+            true => (0..rng.within(2, 12)).map(|_| rng.below(shape.heal_at)).collect(),
+            false => Vec::new(),
+        };
+        let crowd_ms = 50 + 4 * u64::from(shape.delay_ms + shape.disk_ms);
         let total: u64 = taste.iter().sum();
         let count = if is_long { 1_800 } else { rng.within(30, 220) };
         let mut steps: Vec<Step> = (0..count)
@@ -208,8 +224,15 @@ impl Plan {
                     is_it
                 });
                 let kind = Kind::ALL[place.expect("the weights add up to the total")];
-                let args = std::array::from_fn(|_| rng.bits() as u32);
-                Step { at: rng.below(shape.heal_at), kind, args }
+                let mut args: [u32; 4] = std::array::from_fn(|_| rng.bits() as u32);
+                if is_strict && kind == Kind::Read {
+                    args[2] = args[2] & !STRICTNESS | STRICT;
+                }
+                let at = match &crowds[..] {
+                    [] => rng.below(shape.heal_at),
+                    crowds => crowds[rng.below(crowds.len() as u64) as usize] + rng.below(crowd_ms),
+                };
+                Step { at: at.min(shape.heal_at - 1), kind, args }
             })
             .collect();
         steps.sort_by_key(|step| step.at);

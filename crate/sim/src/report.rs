@@ -3,11 +3,8 @@
 use crate::bug::Bug;
 use crate::plan::Plan;
 use crate::run::run;
-use crate::suite::Sums;
+use crate::suite::{FIXED_SEEDS, Sums};
 use std::fmt::Write;
-
-/// How many seeds a deliberate bug may take to be caught.
-pub const HUNT_SEEDS: u64 = 1000;
 
 /// A deliberate bug that was caught.
 #[derive(Debug)]
@@ -20,7 +17,7 @@ pub struct Caught {
 
 /// Looks for a deliberate bug.
 pub fn hunt(bug: Bug) -> Option<Caught> {
-    (0..HUNT_SEEDS).find_map(|seed| {
+    (0..FIXED_SEEDS).find_map(|seed| {
         run(&Plan::of(seed), Some(bug), false).violation.map(|violation| Caught { seed, checker: violation.checker })
     })
 }

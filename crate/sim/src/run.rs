@@ -6,8 +6,9 @@ use crate::plan::Plan;
 use crate::table::Tally;
 use crate::world::{Violation, World};
 use headwater_core::bugs;
-use std::cell::RefCell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::sync::Once;
 
 /// What came of a run.
 #[derive(Debug)]
@@ -32,6 +33,7 @@ pub struct Report {
 
 thread_local! {
     static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
+    static IS_RUNNING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Runs a plan. A panic of a machine is a broken promise like any other.
@@ -42,7 +44,9 @@ pub fn run(plan: &Plan, bug: Option<Bug>, is_verbose: bool) -> Report {
         _ => None,
     });
     let mut world = World::new(plan.clone(), bug, is_verbose);
+    IS_RUNNING.set(true);
     let ended = catch_unwind(AssertUnwindSafe(|| world.run()));
+    IS_RUNNING.set(false);
     if ended.is_err() {
         let text = PANIC.with_borrow_mut(std::mem::take);
         world.violation = None;
@@ -62,8 +66,12 @@ pub fn run(plan: &Plan, bug: Option<Bug>, is_verbose: bool) -> Report {
 
 /// Keeps panics of runs for their reports instead of printing them.
 pub fn quiet_panics() {
-    std::panic::set_hook(Box::new(|info| {
-        let text = info.to_string();
-        PANIC.with_borrow_mut(|last| *last = text);
-    }));
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let usual = take_hook();
+        set_hook(Box::new(move |info| match IS_RUNNING.get() {
+            true => PANIC.set(info.to_string()),
+            false => usual(info),
+        }));
+    });
 }

@@ -1,18 +1,76 @@
 //! Schedules that once showed a bug in our own code, each with a sentence on it. They stay green from then on.
+//!
+//! A file in `crate/sim/scenarios` is a scenario; there is no other list. This is the one part that reads and writes files.
 
-/// Name and text of each.
-pub const ALL: &[(&str, &str)] = &[
-    ("clock-set-back", include_str!("../scenarios/clock-set-back.txt")),
-    ("refused-again", include_str!("../scenarios/refused-again.txt")),
-    ("replaced-leader-says-reset", include_str!("../scenarios/replaced-leader-says-reset.txt")),
-    ("stale-leader-vouches", include_str!("../scenarios/stale-leader-vouches.txt")),
-    ("strong-shows-own-pending", include_str!("../scenarios/strong-shows-own-pending.txt")),
-    ("two-wait-for-each-other", include_str!("../scenarios/two-wait-for-each-other.txt")),
-    ("write-before-the-rebuild", include_str!("../scenarios/write-before-the-rebuild.txt")),
-];
+use crate::plan::Plan;
+use crate::world::Violation;
+use std::fs;
+use std::path::PathBuf;
 
-/// What a scenario says of itself.
-pub fn sentence(text: &str) -> String {
-    let lines = text.lines().take_while(|line| line.starts_with('#'));
-    lines.map(|line| line.trim_start_matches(['#', ' '])).collect::<Vec<_>>().join(" ")
+/// A scenario.
+#[derive(Debug)]
+pub struct Scenario {
+    /// Its file's name, without the ending.
+    pub name: String,
+    /// What was wrong.
+    pub sentence: String,
+    /// What to run.
+    pub plan: Plan,
+}
+
+/// Where they are kept.
+fn directory() -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "scenarios"].iter().collect()
+}
+
+/// All of them, by name.
+pub fn all() -> Result<Vec<Scenario>, String> {
+    let unreadable = |cause: std::io::Error| format!("crate/sim/scenarios cannot be read: {cause}");
+    let mut scenarios = Vec::new();
+    for entry in fs::read_dir(directory()).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        if path.extension().is_none_or(|ending| ending != "txt") {
+            continue;
+        }
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let text = fs::read_to_string(&path).map_err(unreadable)?;
+        let plan = Plan::parse(&text).map_err(|error| format!("scenario {name}: {error}"))?;
+        let sentence = sentence(&text).ok_or_else(|| format!("scenario {name} does not begin with a `# sentence`"))?;
+        scenarios.push(Scenario { name, sentence, plan });
+    }
+    scenarios.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(scenarios)
+}
+
+fn sentence(text: &str) -> Option<String> {
+    text.lines().next()?.strip_prefix("# ").map(str::to_owned)
+}
+
+/// Keeps a plan that broke a promise; the path of its file.
+pub fn save(name: &str, plan: &Plan, violation: &Violation) -> Result<String, String> {
+    check_name(name)?;
+    let path = format!("crate/sim/scenarios/{name}.txt");
+    let first =
+        format!("# Seed {} broke the promise of `{}`: {}\n", plan.seed, violation.checker, one_line(&violation.text));
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(directory().join(name).with_extension("txt"))
+        .map_err(|cause| format!("{path} cannot be written: {cause}"))?;
+    std::io::Write::write_all(&mut file, format!("{first}{plan}").as_bytes())
+        .map_err(|cause| format!("{path} cannot be written: {cause}"))?;
+    Ok(path)
+}
+
+/// Whether a scenario may be called so.
+pub fn check_name(name: &str) -> Result<(), String> {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.is_empty() || name.starts_with('-') || !name.chars().all(is_plain) {
+        return Err(format!("{name:?} is no name for a scenario: lower-case letters, digits and hyphens are"));
+    }
+    Ok(())
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

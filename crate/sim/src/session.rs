@@ -200,6 +200,7 @@ impl World {
         self.note(|| format!("session {session} reads {name:?} at tab {tab}: {consistency:?}, {timeout} ms"));
         let consistency = match consistency {
             Consistency::Session if self.has(Bug::StaleRead) => Consistency::Eventual,
+            Consistency::Strong if self.has(Bug::StrongAsSession) => Consistency::Session,
             other => other,
         };
         let wait = Wait::Read { session: id, doc: name, consistency };

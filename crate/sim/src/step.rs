@@ -13,7 +13,7 @@ impl World {
     /// Carries out a step.
     pub fn step(&mut self, place: usize) {
         let step = self.plan.steps[place];
-        self.note(|| format!("-- {} {:?}", step.kind.as_str(), step.args));
+        self.note(|| format!("-- {}", step.kind.as_str()));
         self.check_overdue();
         let did = if step.kind.is_fault() { self.fault(step) } else { self.work(step) };
         if did {

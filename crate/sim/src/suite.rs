@@ -8,6 +8,9 @@ use crate::table::Tally;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 
+/// The seeds that the tests run each time, from 0 on. A deliberate bug must be caught within them.
+pub const FIXED_SEEDS: u64 = 400;
+
 /// The sums of many runs.
 #[derive(Debug, Default)]
 pub struct Sums {

@@ -55,8 +55,8 @@ impl World {
             self.coverage.saw(Moment::DeleteOnly);
         }
         if self.trace.is_verbose() {
-            let text = format!("{effects:?}");
-            self.note(|| text);
+            let texts: Vec<_> = effects.iter().map(|one| crate::timeline::effect(&self.docs[one.doc], one)).collect();
+            texts.into_iter().for_each(|text| self.note(|| format!("   {text}")));
         }
         parts.iter().for_each(|part| self.trace.event(self.now, "write", tab as u64, &part.update));
         let opening = &mut self.openings[tab];
@@ -87,7 +87,9 @@ impl World {
                 self.trace.line(self.now, || format!("session {session} at tab {tab}: {}", self.oracle.name(write)));
                 self.openings[tab].receipts.insert(write, Stage::Applied);
                 self.sessions[session].own.set(write);
-                self.save(session);
+                if !self.has(Bug::BookmarkBeforeWrite) {
+                    self.save(session);
+                }
             }
         }
         self.drain_soon(tab);

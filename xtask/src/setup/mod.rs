@@ -35,6 +35,13 @@ pub fn main(mut args: lexopt::Parser) -> Result<()> {
     Ok(())
 }
 
+/// What the simulator's tests need: they run it in wasm as well.
+pub fn for_simulating() -> Result<()> {
+    let _lock = lock::wait(&workspace::scratch().join("setup.lock"), "another set-up")?;
+    rust::ensure_wasm_target()?;
+    packages::ensure_node()
+}
+
 /// What compiling and bundling need; the demo needs no more.
 pub fn for_building() -> Result<()> {
     let _lock = lock::wait(&workspace::scratch().join("setup.lock"), "another set-up")?;

@@ -4,13 +4,14 @@ use std::sync::OnceLock;
 
 use anyhow::{Result, bail};
 
-use super::{Options, slice};
+use super::{FIGURES, Options, slice};
 use crate::{build, command, demo, purity, setup, size};
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Check {
     Purity,
     Crates,
+    Sim,
     Sizes,
     Demo,
     Slice,
@@ -25,6 +26,7 @@ impl Check {
         match self {
             Check::Purity => "the core has no clock, randomness, I/O or JavaScript",
             Check::Crates => "tests of the crates",
+            Check::Sim => "simulated clusters keep every promise",
             Check::Sizes => "sizes are within the budget",
             Check::Demo => "the demo starts, serves its page and stops",
             Check::Slice => "the built package in Chromium, Node.js and workerd",
@@ -38,7 +40,13 @@ impl Check {
     pub fn run(self, options: &Options) -> Result<Vec<String>> {
         match self {
             Check::Purity => purity::check().map(|figures| vec![figures]),
-            Check::Crates => crates(options),
+            Check::Crates => cargo_tests(&["--workspace", "--exclude=headwater-sim", "--no-fail-fast"], options),
+            Check::Sim => {
+                setup::for_simulating()?;
+                // Compiled for speed, as `cargo xtask sim` has it, and heard to the end of its figures.
+                let simulator = ["--release", "--package=headwater-sim", "--no-fail-fast", "--", "--nocapture"];
+                cargo_tests(&simulator, options)
+            }
             Check::Sizes => {
                 built()?;
                 size::report().map(|figures| vec![figures])
@@ -80,25 +88,34 @@ fn built() -> Result<()> {
     built.clone().map_err(anyhow::Error::msg)
 }
 
-/// Sums what the test harness says of each crate.
-fn crates(options: &Options) -> Result<Vec<String>> {
+/// Sums what the test harness says of each crate, after the figures that tests state themselves.
+fn cargo_tests(arguments: &[&str], options: &Options) -> Result<Vec<String>> {
     let mut tests = command::cargo();
-    tests.args(["test", "--workspace", "--no-fail-fast"]);
+    tests.arg("test").args(arguments);
     options.pass_on(&mut tests);
     let (mut passed, mut ignored) = (0, 0);
-    let mut failed = Vec::new();
+    let (mut figures, mut failed) = (Vec::new(), Vec::new());
     let outcome = command::watch(&mut tests, |line| {
         if line.starts_with("test result:") {
             passed += count(line, "passed");
             ignored += count(line, "ignored");
         }
-        failed.extend(line.strip_suffix(" ... FAILED").map(str::to_owned));
+        figures.extend(line.split_once(FIGURES).map(|(_, figures)| figures.trim().to_owned()));
+        failed.extend(failure(line).map(str::to_owned));
     });
     match outcome {
-        Ok(()) => Ok(vec![format!("tests: {passed} passed, 0 failed, {ignored} ignored")]),
+        Ok(()) => {
+            figures.push(format!("tests: {passed} passed, 0 failed, {ignored} ignored"));
+            Ok(figures)
+        }
         Err(_) if !failed.is_empty() => bail!("{passed} passed, {} failed: {}", failed.len(), failed.join("; ")),
         Err(error) => Err(error),
     }
+}
+
+/// The name of a failed test, as in `test it_works ... FAILED`. What tests print may stand between, on lines of its own.
+fn failure(line: &str) -> Option<&str> {
+    line.strip_suffix(" ... FAILED").map(|name| name.trim_start_matches("test "))
 }
 
 /// The number before a word, as in `test result: ok. 3 passed; 0 failed`.

@@ -21,7 +21,8 @@ in seconds comes last. Ends with 1 if anything failed; the rest is run all the s
 Usage: cargo xtask test [SUITE] [OPTIONS]
 
 Suites, all of them if none is named:
-  native   the core's purity, and the tests of every crate
+  native   the core's purity, and the tests of every crate but the simulator
+  sim      simulated clusters under faults: seeds, scenarios, deliberate bugs, the same traces in wasm
   slice    the whole path: native, the built package in Chromium, Node.js and workerd, the demo, the sizes
   tidy     formatting, clippy on both targets, types
 
@@ -33,13 +34,17 @@ Environment:
   HEADWATER_CHROMIUM  path of the Chromium or Chrome to use
 ";
 
+/// What a line of figures has in it, whichever test states it.
+const FIGURES: &str = "figures: ";
+
 struct Suite {
     name: &'static str,
     checks: &'static [Check],
 }
 
-const SUITES: [Suite; 3] = [
+const SUITES: [Suite; 4] = [
     Suite { name: "native", checks: &[Check::Purity, Check::Crates] },
+    Suite { name: "sim", checks: &[Check::Sim] },
     Suite { name: "slice", checks: &[Check::Purity, Check::Crates, Check::Sizes, Check::Demo, Check::Slice] },
     Suite { name: "tidy", checks: &[Check::Format, Check::Clippy, Check::ClippyWasm, Check::Types] },
 ];

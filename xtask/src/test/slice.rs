@@ -7,12 +7,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::Options;
+use super::{FIGURES, Options};
 use crate::{command, setup, workerd, workspace};
 
 const DIRECTORY: &str = "pkg-tests/slice";
 const SUFFIX: &str = ".test.mjs";
-const FIGURES: &str = "figures: ";
 
 /// A test that takes longer hangs.
 const TEST_MS_MAX: u32 = 20 * 60 * 1_000;

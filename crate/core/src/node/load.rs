@@ -28,6 +28,8 @@ enum Step {
     Meta,
     /// There are no facts; there must be no log either.
     Empty,
+    /// There is a log all the same. Another instance may have made the database between the two looks.
+    Again,
     Origins,
     Log,
     Creating,
@@ -64,9 +66,13 @@ impl Node {
                 loading.step = Step::Creating;
                 self.create();
             }
+            Step::Empty => {
+                loading.step = Step::Again;
+                self.scan_for_load(Scan::all(Table::Meta));
+            }
             // A fresh generation over an old log would hand out its places twice.
-            Step::Empty => return Err(Error::malformed("there is a log but no generation")),
-            Step::Meta => {
+            Step::Again if rows.is_empty() => return Err(Error::malformed("there is a log but no generation")),
+            Step::Meta | Step::Again => {
                 loading.step = Step::Origins;
                 self.load_meta(&rows)?;
                 self.scan_for_load(Scan::all(Table::Origins));

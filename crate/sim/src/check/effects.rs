@@ -1,5 +1,4 @@
-//! The log: one effect for each `(origin, seq)`, whole and unchanged, no entry lost, causes before effects, and epochs
-//! that only grow.
+//! The log: one effect for each `(origin, seq)`, whole and unchanged, no entry lost, causes before effects.
 
 use crate::trace::hash_of;
 use crate::world::World;
@@ -14,6 +13,7 @@ impl World {
         if !status.is_loaded {
             return;
         }
+        self.check_epoch(node);
         if !self.edge.instances[node].is_stale && status.lsn.0 < self.oracle.log_end {
             let text = format!("node {node} ends at {}, the log had {} entries", status.lsn, self.oracle.log_end);
             return self.violate("durability", || text);

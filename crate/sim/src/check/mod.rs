@@ -4,6 +4,7 @@ mod blocked;
 mod convergence;
 mod durability;
 mod effects;
+pub mod leaders;
 mod pending;
 mod receipts;
 mod sessions;
