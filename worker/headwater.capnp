@@ -28,10 +28,12 @@ const main :Workerd.Worker = (
   compatibilityDate = "2026-10-20",
   durableObjectNamespaces = [
     (className = "HeadwaterNode", uniqueKey = "headwater-node", enableSql = true),
+    (className = "HeadwaterCoordinator", uniqueKey = "headwater-coordinator", enableSql = true),
   ],
   durableObjectStorage = (localDisk = "storage"),
   bindings = [
     (name = "HEADWATER", durableObjectNamespace = "HeadwaterNode"),
+    (name = "HEADWATER_COORDINATOR", durableObjectNamespace = "HeadwaterCoordinator"),
     (name = "ASSETS", service = "www"),
   ],
 );

@@ -41,6 +41,17 @@ export function chromiumBinary() {
   return found;
 }
 
+/** The etcd program. */
+export function etcdBinary() {
+  const { HEADWATER_ETCD } = process.env;
+  if (HEADWATER_ETCD) return HEADWATER_ETCD;
+  const found = [...(process.env.PATH ?? "").split(delimiter), "/usr/bin"]
+    .map((folder) => join(folder, "etcd"))
+    .find(isExecutable);
+  if (found === undefined) throw new Error("no etcd on the PATH; HEADWATER_ETCD names one");
+  return found;
+}
+
 /** @param {string} path */
 function isExecutable(path) {
   try {

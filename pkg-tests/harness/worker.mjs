@@ -13,6 +13,7 @@ import { endWithProcess, killNow, temporaryFolder } from "./cleanup.mjs";
 import { ROOT, workerdBinary } from "./env.mjs";
 import { until } from "./until.mjs";
 
+const CONFIG = "worker/headwater.capnp";
 const HEALTHY_MS_MAX = 30_000;
 const STOP_MS_MAX = 2_000;
 
@@ -21,6 +22,7 @@ export class Worker {
   /** @type {import("node:child_process").ChildProcess | undefined} */
   #child;
   #release = () => {};
+  #config;
   #storage;
   #www;
   /** The port on loopback; the same after every restart. */
@@ -28,23 +30,25 @@ export class Worker {
   /** How often it was started. */
   starts = 0;
 
-  /** @param {string} storage @param {string} www */
-  constructor(storage, www) {
+  /** @param {string} config @param {string} storage @param {string | undefined} www */
+  constructor(config, storage, www) {
+    this.#config = config;
     this.#storage = storage;
     this.#www = www;
   }
 
   /**
-   * Starts a worker on empty storage; it ends with its owner. Without `www` it serves no page.
+   * Starts a worker on empty storage; it ends with its owner. Without `www` it serves no page, and with a configuration
+   * other than ours it has none to serve.
    * @param {import("./cleanup.mjs").Owner} owner
-   * @param {{ www?: string }} [options]
+   * @param {{ config?: string, www?: string }} [options]
    */
-  static async start(owner, { www } = {}) {
+  static async start(owner, { config = CONFIG, www } = {}) {
     const folder = await temporaryFolder(owner, "worker");
     const [storage, nothing] = [join(folder, "storage"), join(folder, "nothing")];
     await mkdir(storage);
     await mkdir(nothing);
-    const worker = new Worker(storage, www ?? nothing);
+    const worker = new Worker(config, storage, config === CONFIG ? (www ?? nothing) : undefined);
     owner.after(() => worker.kill());
     await worker.start();
     return worker;
@@ -67,10 +71,10 @@ export class Worker {
       workerdBinary(),
       [
         "serve",
-        join(ROOT, "worker/headwater.capnp"),
+        join(ROOT, this.#config),
         "--control-fd=1",
         `--directory-path=storage=${this.#storage}`,
-        `--directory-path=www=${this.#www}`,
+        ...(this.#www === undefined ? [] : [`--directory-path=www=${this.#www}`]),
         `--socket-addr=http=127.0.0.1:${this.port}`,
       ],
       { stdio: ["ignore", "pipe", "pipe"], cwd: ROOT },

@@ -100,13 +100,15 @@ function milliseconds(value: unknown, name: string): number {
   throw malformed(`${name} is ${show(value)}; it is a finite number of milliseconds, zero or more`);
 }
 
-function known(options: object, names: readonly string[], where: string): void {
+/** Checks that options are an object with no names but these. */
+export function known(options: object, names: readonly string[], where: string): void {
   if (typeof options !== "object" || options === null) throw malformed(`${where}: options are an object`);
   const unknown = Object.keys(options).find((name) => !names.includes(name));
   if (unknown !== undefined) throw malformed(`${where} knows no option ${show(unknown)}; it knows ${names.join(", ")}`);
 }
 
-function optional(value: unknown, type: "string" | "boolean", name: string): void {
+/** Checks that an option, if given, is of this type. */
+export function optional(value: unknown, type: "string" | "boolean", name: string): void {
   if (value !== undefined && typeof value !== type) throw malformed(`${name} is ${show(value)}; it is a ${type}`);
 }
 

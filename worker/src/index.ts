@@ -1,9 +1,9 @@
 /** The edge worker of the demo: the leader of its databases, and the demo page. Yours looks the same, with your page. */
 
-import { HeadwaterNode, route } from "headwater/worker";
+import { HeadwaterCoordinator, HeadwaterNode, route } from "headwater/worker";
 import { type Assets, serve } from "./assets.js";
 
-export { HeadwaterNode };
+export { HeadwaterCoordinator, HeadwaterNode };
 
 interface Env {
   readonly ASSETS: Assets;

@@ -1,0 +1,22 @@
+/**
+ * `headwater/worker` as it is built, in Node.js: what only the edge has is replaced by nothing, since lease stores do
+ * not use it.
+ */
+
+import { register } from "node:module";
+
+const HOOKS = `
+const NOTHING = {
+  "cloudflare:workers": "export class DurableObject {}",
+  "./headwater.wasm": "export default undefined",
+};
+export async function resolve(name, context, next) {
+  const source = NOTHING[name];
+  return source === undefined ? next(name, context) : { url: "data:text/javascript," + encodeURIComponent(source), shortCircuit: true };
+}`;
+
+register(`data:text/javascript,${encodeURIComponent(HOOKS)}`);
+
+export const { DurableObjectLeaseStore, EtcdLeaseStore, LEASE_CALL_MS_MAX, LEASE_RECORD_BYTES_MAX } = await import(
+  "headwater/worker"
+);
