@@ -376,7 +376,7 @@ fn below(frontier: &Frontier, epoch: Epoch) -> Frontier {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
     fn what_a_quorum_held_is_in_every_later_seal_and_no_sealed_epoch_acknowledges(
