@@ -1,10 +1,11 @@
 //! A Chromium for the tests: the one that is named, one that is installed, or one that we can install.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{command, lock, process, workspace};
+use super::system;
+use crate::{command, lock, workspace};
 
 /// Names the browser to use.
 pub const VARIABLE: &str = "HEADWATER_CHROMIUM";
@@ -33,16 +34,11 @@ pub fn find_or_install() -> Result<PathBuf> {
 }
 
 fn installed() -> Result<Option<PathBuf>> {
-    if let Some(found) = NAMES.iter().find_map(|name| on_path(name)) {
+    if let Some(found) = NAMES.iter().find_map(|name| system::on_path(name)) {
         return Ok(Some(found));
     }
     let playwrights = playwrights_own()?;
     Ok(playwrights.is_file().then_some(playwrights))
-}
-
-fn on_path(name: &str) -> Option<PathBuf> {
-    let directories = std::env::var_os("PATH")?;
-    std::env::split_paths(&directories).map(|directory| directory.join(name)).find(|path| path.is_file())
 }
 
 /// Where Playwright puts its download, whether it is there or not.
@@ -53,9 +49,9 @@ fn playwrights_own() -> Result<PathBuf> {
 
 /// Debian's package where we may, since it brings its libraries along; else Playwright's download.
 fn install() -> Result<()> {
-    if process::is_root() && Path::new("/usr/bin/apt-get").exists() {
+    if system::may_install() {
         println!("set-up: no Chromium found, installing Debian's package");
-        match install_with_apt() {
+        match system::install("chromium") {
             Ok(()) => return Ok(()),
             Err(error) => println!("set-up: that failed ({error:#})"),
         }
@@ -64,14 +60,4 @@ fn install() -> Result<()> {
     command::run(command::npm_bin("playwright-core").args(["install", "chromium"])).with_context(|| {
         format!("no Chromium was found and none could be downloaded; install one and name it in {VARIABLE}")
     })
-}
-
-fn install_with_apt() -> Result<()> {
-    let apt = || {
-        let mut apt = command::at_root("apt-get");
-        apt.env("DEBIAN_FRONTEND", "noninteractive");
-        apt
-    };
-    command::run(apt().args(["update", "--quiet=2"]))?;
-    command::run(apt().args(["install", "--yes", "--quiet=2", "--no-install-recommends", "chromium"]))
 }

@@ -1,8 +1,10 @@
 //! Installs what the other commands need. Each part looks first and touches nothing that is already there.
 
 pub mod browser;
+pub mod etcd;
 mod packages;
 mod rust;
+mod system;
 
 use anyhow::Result;
 use lexopt::Arg::{Long, Short};
@@ -11,7 +13,7 @@ use crate::{lock, workspace};
 
 const HELP: &str = "\
 Installs what the other commands need, where it is missing:
-the Rust target wasm32-unknown-unknown, the npm packages of the lock file, and a Chromium for the tests.
+the Rust target wasm32-unknown-unknown, the npm packages of the lock file, a Chromium and an etcd for the tests.
 
 Usage: cargo xtask setup
 
@@ -19,6 +21,7 @@ Other commands set up by themselves what they use; this one is for doing it ahea
 
 Environment:
   HEADWATER_CHROMIUM  path of the Chromium or Chrome to use for tests; nothing is searched or installed then
+  HEADWATER_ETCD      path of the etcd to use for tests, likewise
 ";
 
 pub fn main(mut args: lexopt::Parser) -> Result<()> {
@@ -32,6 +35,7 @@ pub fn main(mut args: lexopt::Parser) -> Result<()> {
     }
     for_building()?;
     browser::find_or_install()?;
+    etcd::find_or_install()?;
     Ok(())
 }
 

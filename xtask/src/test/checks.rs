@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use anyhow::{Result, bail};
 
-use super::{FIGURES, Options, slice};
+use super::{FIGURES, Options, javascript};
 use crate::{build, command, demo, purity, setup, size};
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,6 +15,7 @@ pub enum Check {
     Sizes,
     Demo,
     Slice,
+    Group,
     Format,
     Clippy,
     ClippyWasm,
@@ -30,6 +31,7 @@ impl Check {
             Check::Sizes => "sizes are within the budget",
             Check::Demo => "the demo starts, serves its page and stops",
             Check::Slice => "the built package in Chromium, Node.js and workerd",
+            Check::Group => "replication groups on workerd and etcd",
             Check::Format => "formatting",
             Check::Clippy => "clippy, native",
             Check::ClippyWasm => "clippy, wasm",
@@ -57,7 +59,13 @@ impl Check {
             }
             Check::Slice => {
                 built()?;
-                slice::run(options)
+                let browser = setup::browser::find_or_install()?;
+                javascript::run("pkg-tests/slice", (setup::browser::VARIABLE, browser), options)
+            }
+            Check::Group => {
+                built()?;
+                let etcd = setup::etcd::find_or_install()?;
+                javascript::run("pkg-tests/group", (setup::etcd::VARIABLE, etcd), options)
             }
             Check::Format => silent(command::cargo().args(["fmt", "--all", "--check"])),
             Check::Clippy => {

@@ -2,7 +2,7 @@
 //! in `checks`.
 
 mod checks;
-mod slice;
+mod javascript;
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -24,14 +24,17 @@ Suites, all of them if none is named:
   native   the core's purity, and the tests of every crate but the simulator
   sim      simulated clusters under faults: seeds, scenarios, deliberate bugs, the same traces in wasm
   slice    the whole path: native, the built package in Chromium, Node.js and workerd, the demo, the sizes
+  group    what a replication group is made of, on workerd and etcd
   tidy     formatting, clippy on both targets, types
 
 Options:
   --full         the round counts that the project promises, instead of fewer; takes much longer
-  --only PART    of the slice's JavaScript tests, those whose file name contains PART, and nothing else
+  --only PART    of the JavaScript tests of the suite slice, or of group if that is named, those whose file name
+                 contains PART, and nothing else
 
 Environment:
   HEADWATER_CHROMIUM  path of the Chromium or Chrome to use
+  HEADWATER_ETCD      path of the etcd to use
 ";
 
 /// What a line of figures has in it, whichever test states it.
@@ -42,10 +45,11 @@ struct Suite {
     checks: &'static [Check],
 }
 
-const SUITES: [Suite; 4] = [
+const SUITES: [Suite; 5] = [
     Suite { name: "native", checks: &[Check::Purity, Check::Crates] },
     Suite { name: "sim", checks: &[Check::Sim] },
     Suite { name: "slice", checks: &[Check::Purity, Check::Crates, Check::Sizes, Check::Demo, Check::Slice] },
+    Suite { name: "group", checks: &[Check::Group] },
     Suite { name: "tidy", checks: &[Check::Format, Check::Clippy, Check::ClippyWasm, Check::Types] },
 ];
 
@@ -95,7 +99,10 @@ fn parse(mut args: lexopt::Parser) -> Result<Option<(Vec<Suite>, Options)>> {
         }
     }
     if options.only.is_some() {
-        suites = vec![Suite { name: "slice", checks: &[Check::Slice] }];
+        suites = match suites[..] {
+            [Suite { name: "group", .. }] => suites,
+            _ => vec![Suite { name: "slice", checks: &[Check::Slice] }],
+        };
     }
     Ok(Some((suites, options)))
 }

@@ -1,4 +1,4 @@
-//! The JavaScript tests in `pkg-tests/slice`: given their tools, run one file after another, their figures gathered.
+//! The JavaScript tests of one directory: given their tools, run one file after another, their figures gathered.
 //! A test states its figures in a line of standard output that has `figures: ` in it.
 
 use std::collections::BTreeSet;
@@ -8,17 +8,17 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{FIGURES, Options};
-use crate::{command, setup, workerd, workspace};
+use crate::{command, workerd, workspace};
 
-const DIRECTORY: &str = "pkg-tests/slice";
 const SUFFIX: &str = ".test.mjs";
 
 /// A test that takes longer hangs.
 const TEST_MS_MAX: u32 = 20 * 60 * 1_000;
 const TEST_MS_MAX_FULL: u32 = 3 * 60 * 60 * 1_000;
 
-pub fn run(options: &Options) -> Result<Vec<String>> {
-    let files = files(options.only.as_deref().unwrap_or_default())?;
+/// Besides workerd, tests are told of a tool: the variable that names it, and its path.
+pub fn run(directory: &str, (variable, tool): (&str, PathBuf), options: &Options) -> Result<Vec<String>> {
+    let files = files(directory, options.only.as_deref().unwrap_or_default())?;
     let timeout_ms = if options.full { TEST_MS_MAX_FULL } else { TEST_MS_MAX };
     let mut tests = command::node();
     tests
@@ -26,7 +26,7 @@ pub fn run(options: &Options) -> Result<Vec<String>> {
         .arg(format!("--test-timeout={timeout_ms}"))
         .args(&files)
         .env("HEADWATER_WORKERD", workerd::binary()?)
-        .env(setup::browser::VARIABLE, setup::browser::find_or_install()?);
+        .env(variable, tool);
     options.pass_on(&mut tests);
     let mut figures = Vec::new();
     let mut failed = BTreeSet::new();
@@ -47,8 +47,8 @@ fn failure(line: &str) -> Option<&str> {
     Some(name)
 }
 
-fn files(part: &str) -> Result<Vec<PathBuf>> {
-    let directory = workspace::path(DIRECTORY);
+fn files(directory: &str, part: &str) -> Result<Vec<PathBuf>> {
+    let directory = workspace::path(directory);
     let mut files = Vec::new();
     for entry in fs::read_dir(&directory).with_context(|| format!("listing {}", directory.display()))? {
         let path = entry?.path();
@@ -58,7 +58,7 @@ fn files(part: &str) -> Result<Vec<PathBuf>> {
         }
     }
     files.sort();
-    ensure!(!files.is_empty(), "no file in {DIRECTORY} ends in {SUFFIX} and has {part:?} in its name");
+    ensure!(!files.is_empty(), "no file in {} ends in {SUFFIX} and has {part:?} in its name", directory.display());
     Ok(files)
 }
 
