@@ -7,7 +7,7 @@ import { HeadwaterError, malformed } from "../../errors.js";
 import { databaseNameProblem } from "../../options.js";
 
 /** The largest record, in bytes of UTF-8. */
-export const LEASE_RECORD_BYTES_MAX = 64 * 1024;
+export const LEASE_RECORD_BYTES_MAX = 128 * 1024;
 /** How long a call may take in all, whatever it has to try. A `signal` ends it earlier. */
 export const LEASE_CALL_MS_MAX = 5_000;
 
