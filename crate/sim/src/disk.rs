@@ -91,8 +91,8 @@ impl Disk {
         std::mem::replace(&mut self.rows, image) != self.rows
     }
 
-    /// Everything is deleted, as a browser does under pressure.
-    pub fn wipe(&mut self) {
-        self.rows.clear();
+    /// Everything is deleted, as a browser does under pressure; whether there was anything.
+    pub fn wipe(&mut self) -> bool {
+        !std::mem::take(&mut self.rows).is_empty()
     }
 }

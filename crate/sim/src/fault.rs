@@ -30,14 +30,12 @@ impl World {
             Kind::RollBack | Kind::Wipe => {
                 self.kill_device(device);
                 let disk = &mut self.devices[device].disk;
-                if step.kind == Kind::Wipe {
-                    disk.wipe();
-                } else {
-                    disk.roll_back(u64::from(b));
+                let has_changed = if step.kind == Kind::Wipe { disk.wipe() } else { disk.roll_back(u64::from(b)) };
+                if has_changed {
+                    self.storage_is_lost(device);
                 }
-                self.storage_is_lost(device);
                 self.open_tab(device);
-                true
+                has_changed
             }
             Kind::Image => {
                 self.devices[device].disk.keep_image();

@@ -42,6 +42,9 @@ fn main() -> ExitCode {
     }
 }
 
+/// They are listed before they are run.
+const SEEDS_MAX: u64 = 10_000_000;
+
 #[derive(Default)]
 struct Arguments {
     seeds: Option<u64>,
@@ -107,7 +110,8 @@ impl Arguments {
         }
         let default = if self.table.is_some() { TABLE_SEEDS } else { 100 };
         let sums = self.many(self.seeds.unwrap_or(default))?;
-        if let Some(file) = &self.table {
+        // A page that says **always** is not written from runs in which a promise was broken.
+        if let Some(file) = self.table.as_ref().filter(|_| sums.failures.is_empty()) {
             std::fs::write(file, guarantees(&sums)).map_err(|cause| format!("{file} cannot be written: {cause}"))?;
         }
         Ok(if sums.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -183,7 +187,12 @@ impl Arguments {
     }
 
     fn many(&self, seeds: u64) -> Result<Sums, String> {
-        let end = self.from.checked_add(seeds).filter(|_| seeds > 0).ok_or("there are no such seeds")?;
+        let is_run = (1..=SEEDS_MAX).contains(&seeds);
+        let end = self
+            .from
+            .checked_add(seeds)
+            .filter(|_| is_run)
+            .ok_or_else(|| format!("1 to {SEEDS_MAX} seeds can be run"))?;
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let (start, mut shown) = (Instant::now(), Instant::now());
         let sums = run_seeds(self.from..end, self.bug, threads, |sums| {

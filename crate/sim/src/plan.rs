@@ -127,6 +127,10 @@ kinds! {
 const STRICTNESS: u32 = 0b1110;
 const STRICT: u32 = 0b1000;
 
+/// The most of each thing, and the longest time, that a scenario may ask for.
+const COUNT_MAX: u64 = 64;
+const HEAL_AT_MS_MAX: u64 = 3_600_000;
+
 /// One step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
@@ -247,6 +251,12 @@ impl Plan {
         let [seed, devices, docs, sessions, delay, disk, heavy, tabbed, heal_at] = header[..] else {
             return Err("a world has nine numbers".into());
         };
+        if [devices, docs, sessions].iter().any(|count| !(1..=COUNT_MAX).contains(count)) {
+            return Err(format!("a world has 1 to {COUNT_MAX} devices, documents and sessions"));
+        }
+        if heavy > 1 || tabbed > 1 || [delay, disk, heal_at].iter().any(|ms| *ms > HEAL_AT_MS_MAX) {
+            return Err(format!("a world has flags of 0 or 1, and times up to {HEAL_AT_MS_MAX} ms"));
+        }
         let shape = Shape {
             devices: devices as u32,
             docs: docs as u32,
@@ -265,7 +275,10 @@ impl Plan {
             let args = numbers(words.next().unwrap_or_default())?;
             let [a, b, c, d] = args[..] else { return Err(format!("four numbers belong to {line:?}")) };
             let kind = *kind.ok_or_else(|| format!("{name:?} is no kind of step"))?;
-            Ok(Step { at, kind, args: [a as u32, b as u32, c as u32, d as u32] })
+            if at >= heal_at || args.iter().any(|arg| *arg > u64::from(u32::MAX)) {
+                return Err(format!("{line:?} is not before healing, or has a number that is too large"));
+            }
+            Ok(Step { at, kind, args: [a, b, c, d].map(|arg| arg as u32) })
         };
         Ok(Self { seed, shape, steps: lines.map(step).collect::<Result<_, _>>()? })
     }

@@ -92,6 +92,17 @@ fn what_once_failed_does_not_fail_again() {
 fn a_plan_reads_back_from_its_text() {
     let plan = Plan::of(7);
     assert_eq!(Plan::parse(&plan.to_string()), Ok(plan));
+    let malformed = [
+        "",
+        "world 1 2 3",
+        "world 1 0 1 1 2 1 0 0 9000",
+        "world 1 1 1 99999 2 1 0 0 9000",
+        "world 1 1 1 1 2 1 2 0 9000",
+        "world 1 1 1 1 2 1 0 0 9000\n9000 write 1 1 1 1",
+        "world 1 1 1 1 2 1 0 0 9000\n1 write 1 1 1 4294967296",
+        "world 1 1 1 1 2 1 0 0 9000\n1 sing 1 1 1 1",
+    ];
+    malformed.iter().for_each(|text| assert!(Plan::parse(text).is_err(), "{text}"));
 }
 
 #[test]

@@ -15,6 +15,8 @@ impl World {
                 format!("is {:?}", core.phase())
             } else if core.pending().count > 0 {
                 format!("has {} pending writes: {:?}", core.pending().count, core.pending_writes().next())
+            } else if let Some((write, stage)) = opening.receipts.first_key_value() {
+                format!("has a receipt that does not end: {} at {stage:?}", self.oracle.name(*write))
             } else if !core.is_stored() {
                 "has not stored everything".into()
             } else if let Some((id, waiting)) = opening.waits.iter().next() {

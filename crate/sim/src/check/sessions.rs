@@ -16,6 +16,12 @@ impl World {
         let (stored, acked) = (due(&reading.stored), due(&reading.acked));
         let missed = [&own, &seen, &implied, &stored, &acked].map(|writes| !writes.is_empty());
         self.tally.read(reading.consistency, self.had_fault, missed);
+        let evident = self.oracle.evident(reading.doc, shown);
+        if let Some(write) = evident.iter().find(|write| self.oracle.writes[*write].rejected.is_some()) {
+            let name = self.oracle.name(write);
+            return self
+                .violate("sessions", || format!("session {} is shown {name}, which was rejected", reading.session));
+        }
         if self.trace.is_verbose() {
             let text = format!(
                 "session {} has read at {place}, missing own {}, seen {}, implied {}, acknowledged {}",
