@@ -38,6 +38,10 @@ moments! {
     NodeCommitLost "node commits lost in a crash";
     /// The node died after a commit had landed and before it was told.
     NodeCommitUntold "node commits landed and untold";
+    /// A tab's storage failed a commit, or was full.
+    CommitFailed "failed commits";
+    /// The node's storage failed a commit, or was full.
+    NodeCommitFailed "failed node commits";
     /// A commit of a stale instance was refused.
     Fenced "fenced commits";
     /// A tab connected to a stale instance.

@@ -381,6 +381,7 @@ impl World {
                     disk.trouble = Trouble::None;
                 }
                 self.openings[opening].has_failed_storage = true;
+                self.coverage.saw(Moment::CommitFailed);
                 self.note(|| format!("tab {opening}: storage fails with {code}"));
                 let error = Error::new(code, "the simulated storage failed");
                 return self.after(span, Event::Feed(opening, Input::StorageFailed { error }));

@@ -309,6 +309,7 @@ impl World {
         match self.edge.disk.trouble {
             Trouble::None => {}
             trouble => {
+                self.coverage.saw(Moment::NodeCommitFailed);
                 if trouble == Trouble::FailNextStored {
                     self.check_leader(node, &ops);
                     self.edge.disk.land(&ops);
