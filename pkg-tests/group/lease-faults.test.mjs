@@ -31,7 +31,7 @@ test("without etcd calls fail with a code and in time, and work again when it is
     await etcd.start();
     assert.deepEqual(await store.read(host), { record: "first", revision }, "what found nobody was not made");
 
-    etcd.freeze();
+    await etcd.freeze();
     const frozen = await unavailable(() => store.read(host), () => store.swap(host, revision, "while frozen"));
     etcd.thaw();
     // It lay in a buffer, and etcd may make it now: a swap from the same revision settles which of the two was made.
