@@ -17,6 +17,6 @@ export async function resolve(name, context, next) {
 
 register(`data:text/javascript,${encodeURIComponent(HOOKS)}`);
 
-export const { DurableObjectLeaseStore, EtcdLeaseStore, LEASE_CALL_MS_MAX, LEASE_RECORD_BYTES_MAX } = await import(
+export const { DurableObjectLeaseStore, EtcdLeaseStore, LEASE_RECORD_BYTES_MAX } = await import(
   "headwater/worker"
 );
