@@ -5,8 +5,7 @@ use crate::coverage::Coverage;
 use crate::plan::Plan;
 use crate::run::{Report, run};
 use crate::table::Tally;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 
 /// The seeds that the tests run each time, from 0 on. A deliberate bug must be caught within them.
 pub const FIXED_SEEDS: u64 = 400;
@@ -41,35 +40,30 @@ impl Sums {
     }
 }
 
-/// Runs seeds on several threads. `progress` hears of each run, and says whether to go on.
+/// Runs seeds on several threads. `progress` hears of each run.
 pub fn run_seeds(
     seeds: impl Iterator<Item = u64> + Send,
     bug: Option<Bug>,
     threads: usize,
-    mut progress: impl FnMut(&Sums) -> bool,
+    mut progress: impl FnMut(&Sums),
 ) -> Sums {
-    let seeds: Vec<u64> = seeds.collect();
-    let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
+    let seeds = Mutex::new(seeds);
+    let draw = || seeds.lock().expect("nobody panics while holding it").next();
     let mut sums = Sums::default();
     std::thread::scope(|scope| {
         let (sender, receiver) = mpsc::channel();
         for _ in 0..threads {
-            let (sender, seeds, next, stop) = (sender.clone(), &seeds, &next, &stop);
+            let (sender, draw) = (sender.clone(), &draw);
             scope.spawn(move || {
-                while !stop.load(Ordering::Relaxed) {
-                    let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed) as usize) else { break };
-                    if sender.send(run(&Plan::of(*seed), bug, false)).is_err() {
-                        break;
-                    }
+                while let Some(seed) = draw() {
+                    sender.send(run(&Plan::of(seed), bug, false)).expect("the sums are made until all have run");
                 }
             });
         }
         drop(sender);
         for report in receiver {
             sums.add(report);
-            if !progress(&sums) {
-                stop.store(true, Ordering::Relaxed);
-            }
+            progress(&sums);
         }
     });
     sums.failures.sort_by_key(|report| report.seed);

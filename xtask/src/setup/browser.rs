@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use super::system;
 use crate::{command, lock, workspace};
@@ -14,10 +14,7 @@ const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "goog
 
 /// The path of a Chromium, installed first if there is none.
 pub fn find_or_install() -> Result<PathBuf> {
-    if let Some(named) = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
-        let named = PathBuf::from(named);
-        ensure!(named.is_file(), "{VARIABLE} names {}, which is no file", named.display());
-        println!("set-up: browser {} as {VARIABLE} says", named.display());
+    if let Some(named) = system::named(VARIABLE)? {
         return Ok(named);
     }
     let _lock = lock::wait(&workspace::scratch().join("browser.lock"), "another set-up")?;

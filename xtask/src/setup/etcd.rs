@@ -18,10 +18,7 @@ const SYSTEMD: &str = "/run/systemd/system";
 
 /// The path of an etcd, installed first if there is none.
 pub fn find_or_install() -> Result<PathBuf> {
-    if let Some(named) = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
-        let named = PathBuf::from(named);
-        ensure!(named.is_file(), "{VARIABLE} names {}, which is no file", named.display());
-        println!("set-up: etcd {} as {VARIABLE} says", named.display());
+    if let Some(named) = system::named(VARIABLE)? {
         return Ok(named);
     }
     let _lock = lock::wait(&workspace::scratch().join("etcd.lock"), "another set-up")?;

@@ -2,9 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::{command, process};
+
+/// The program that somebody named in a variable, if they did.
+pub fn named(variable: &str) -> Result<Option<PathBuf>> {
+    let Some(named) = std::env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from) else {
+        return Ok(None);
+    };
+    ensure!(named.is_file(), "{variable} names {}, which is no file", named.display());
+    println!("set-up: {} as {variable} says", named.display());
+    Ok(Some(named))
+}
 
 pub fn on_path(name: &str) -> Option<PathBuf> {
     let directories = std::env::var_os("PATH")?;

@@ -52,9 +52,9 @@ export interface LeaseStore {
    * After `STORAGE_UNAVAILABLE` or `ABORTED` the outcome is UNKNOWN: the swap was made, or was not, or will be in a
    * moment. Read again before acting on either; that it will not be made any more is certain only once another swap
    * from the same revision was. The same swap may be tried again, since its revision lets it happen once at most; if it
-   * had been made the first time, the answer to the second is `swapped: false` with one's own record as `current`. A store that repeats a request by itself may answer that to the first call as well. So put something
-   * into each record that nobody else writes and that you do not write twice, and take a `current` that is your own text
-   * for success.
+   * had been made the first time, the answer to the second is `swapped: false` with one's own record as `current`. A
+   * store that repeats a request by itself may answer that to the first call as well. So put something into each record
+   * that nobody else writes and that you do not write twice, and take a `current` that is your own text for success.
    */
   swap(
     database: string,

@@ -3,24 +3,23 @@
 //! It decides nothing about replication. What a real host leaves to chance is left to the world's randomness: how long
 //! a commit takes, and whether the machine is drained at once or after further inputs.
 
+mod link;
+mod storage;
+
 use crate::bug::Bug;
 use crate::clock::Clock;
 use crate::coverage::Moment;
-use crate::disk::{Disk, Trouble};
-use crate::net::{Conn, Message, Way};
+use crate::disk::Disk;
+use crate::net::{Message, Way};
 use crate::rng::Rng;
 use crate::session::Waiting;
 use crate::world::{Event, World};
-use headwater_core::frame::{ClientFrame, NodeFrame};
 use headwater_core::replica::{Config, Input, Output, Replica};
-use headwater_core::store::{Scan, StoreOp, Table};
-use headwater_core::{Code, DocName, Error, Millis, Origin, Stage, Token};
+use headwater_core::{DocName, Millis, Origin, Stage};
 use headwater_doc::{Document, Kind};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
-/// How long a replica waits for the answer to a ping; its clock may leap, so half of that tells.
-const PONG_MS_MAX: u64 = 10_000;
 /// How long a host may leave a machine undrained at most, give or take the drift of its clock.
 pub const DRAIN_MS_MAX: u64 = 6;
 
@@ -339,208 +338,6 @@ impl World {
         let Some(opened) = self.openings[opening].docs.get_mut(doc) else { return };
         if let Err(cause) = opened.document.apply(&updates) {
             self.violate("documents", || format!("tab {opening}: {doc:?} does not take what it is given: {cause}"));
-        }
-    }
-
-    // IndexedDB lets nobody read past a commit that began before, whoever began it: what a dying tab has handed over is
-    // there when the next one reads. Runs in which nothing is refused go without that, as other storage may.
-    fn landed_by(&self, opening: usize) -> u64 {
-        let device = self.openings[opening].device;
-        let still_lands = |tab: &&Opening| tab.device == device && !tab.is_alive && tab.lands_after_death;
-        let dying = self.openings.iter().filter(still_lands).map(|tab| tab.lands_at);
-        if self.plan.shape.is_tabbed { 0 } else { dying.max().unwrap_or(0) }
-    }
-
-    fn disk_delay(&mut self, opening: usize) -> u64 {
-        let slowness = self.devices[self.openings[opening].device].disk.slowness;
-        let usual = u64::from(self.plan.shape.disk_ms);
-        self.about(usual) * slowness
-    }
-
-    /// Storage answers a question with what has landed by now.
-    pub fn scan(&mut self, opening: usize, token: Token, scan: &Scan) {
-        if !self.openings[opening].is_alive {
-            return;
-        }
-        let rows = self.devices[self.openings[opening].device].disk.scan(scan);
-        let span = self.rng.below(3);
-        self.after(span, Event::Feed(opening, Input::Scanned { token, rows }));
-    }
-
-    fn persist(&mut self, opening: usize, token: Token, ops: Vec<StoreOp>) {
-        let span = self.disk_delay(opening);
-        let disk = &mut self.devices[self.openings[opening].device].disk;
-        let code = if disk.trouble == Trouble::Full { Code::Quota } else { Code::StorageUnavailable };
-        match disk.trouble {
-            Trouble::None => {}
-            Trouble::FailNext | Trouble::Full | Trouble::FailNextStored => {
-                if disk.trouble == Trouble::FailNextStored {
-                    disk.land(&ops);
-                }
-                if disk.trouble != Trouble::Full {
-                    disk.trouble = Trouble::None;
-                }
-                self.openings[opening].has_failed_storage = true;
-                self.coverage.saw(Moment::CommitFailed);
-                self.note(|| format!("tab {opening}: storage fails with {code}"));
-                let error = Error::new(code, "the simulated storage failed");
-                return self.after(span, Event::Feed(opening, Input::StorageFailed { error }));
-            }
-        }
-        self.openings[opening].committing = Some(false);
-        self.openings[opening].lands_at = self.now + span;
-        let mut rest = ops;
-        if self.has(Bug::FrontierAheadOfData) {
-            let is_frontier = |op: &mut StoreOp| matches!(op, StoreOp::Put { table: Table::Streams | Table::Docs, .. });
-            let frontiers: Vec<StoreOp> = rest.extract_if(.., is_frontier).collect();
-            self.after(span, Event::Land(opening, token, frontiers, false));
-            return self.after(span * 4, Event::Land(opening, token, rest, true));
-        }
-        if self.has(Bug::LocalBeforeCommit) {
-            self.after(0, Event::Feed(opening, Input::Persisted { token }));
-            let later = self.rng.within(50, 2000);
-            return self.after(span + later, Event::Land(opening, token, rest, false));
-        }
-        self.after(span, Event::Land(opening, token, std::mem::take(&mut rest), true));
-    }
-
-    /// A tab's commit lands, if it is not lost with the tab.
-    pub fn land(&mut self, opening: usize, token: Token, ops: &[StoreOp], is_last: bool) {
-        let tab = &mut self.openings[opening];
-        if !tab.is_alive && !tab.lands_after_death {
-            return self.coverage.saw(Moment::CommitLost);
-        }
-        if !tab.is_alive {
-            self.coverage.saw(Moment::CommitLanded);
-        }
-        tab.committing = Some(true);
-        self.trace.event(self.now, "land", opening as u64, &[ops.len() as u8]);
-        if self.trace.is_verbose() {
-            let text = crate::timeline::ops(ops);
-            self.note(|| format!("tab {opening} stores {text}"));
-        }
-        self.devices[self.openings[opening].device].disk.land(ops);
-        if is_last {
-            let span = self.rng.below(u64::from(self.plan.shape.disk_ms) + 1);
-            self.after(span, Event::Feed(opening, Input::Persisted { token }));
-        }
-    }
-
-    fn connect(&mut self, opening: usize) {
-        let conn = self.conns.len();
-        self.conns.push(Conn::new(opening));
-        let tab = &mut self.openings[opening];
-        tab.socket = Some(conn);
-        tab.connects += 1;
-        let is_first = tab.connects == 1;
-        self.coverage.saw(if is_first { Moment::Connected } else { Moment::Reconnected });
-        self.note(|| format!("tab {opening}: connects as {conn}"));
-        let span = self.message_delay();
-        self.after(span, Event::Arrive(conn));
-    }
-
-    fn disconnect(&mut self, opening: usize) {
-        let Some(conn) = self.openings[opening].socket.take() else { return };
-        if self.openings[opening].pinged_at.take().is_some_and(|at| self.now - at >= PONG_MS_MAX / 2) {
-            self.coverage.saw(Moment::PingTimeout);
-        }
-        self.note(|| format!("tab {opening}: gives up connection {conn}"));
-        self.send(conn, Way::Up, Message::Close);
-        self.conns[conn].is_up = false;
-    }
-
-    fn send_frame(&mut self, opening: usize, bytes: Vec<u8>) {
-        let Some(conn) = self.openings[opening].socket else { return };
-        self.note_push(&bytes);
-        let bytes = self.bug_in_client_frame(opening, bytes);
-        self.trace.event(self.now, "send", opening as u64, &bytes);
-        if self.trace.is_verbose() {
-            let text = crate::timeline::client_frame(&bytes);
-            self.note(|| format!("tab {opening} → {text}"));
-        }
-        self.send(conn, Way::Up, Message::Frame(bytes.into()));
-    }
-
-    fn note_push(&mut self, bytes: &[u8]) {
-        let Ok(ClientFrame::Push { batch, .. }) = ClientFrame::decode(bytes) else { return };
-        for write in &batch.writes {
-            if let Some(write) = self.oracle.find(write.origin, write.seq)
-                && std::mem::replace(&mut self.oracle.writes[write].is_sent, true)
-            {
-                self.coverage.saw(Moment::Resent);
-            }
-        }
-    }
-
-    fn bug_in_client_frame(&mut self, opening: usize, bytes: Vec<u8>) -> Vec<u8> {
-        let Some(bug) = self.bug else { return bytes };
-        let Ok(frame) = ClientFrame::decode(&bytes) else { return bytes };
-        let device = self.openings[opening].device;
-        match (bug, frame) {
-            (Bug::OutboxTrimmedEarly, ClientFrame::Push { batch, .. }) => {
-                let origin = headwater_core::store::origin_key(batch.writes[0].origin);
-                let is_sent = |table, key: &[u8]| table == Table::Outbox && key.starts_with(&origin);
-                self.devices[device].disk.retain(|table, key| !is_sent(table, key));
-                bytes
-            }
-            (Bug::HalfAWrite, ClientFrame::Push { resume, prev, mut batch }) => {
-                batch.writes.iter_mut().for_each(|write| write.parts.truncate(1));
-                ClientFrame::Push { resume, prev, batch }.encode()
-            }
-            (Bug::ResumeFromWrongFrontier, ClientFrame::Subscribe { group, mut frontier, docs }) => {
-                if !frontier.is_empty() {
-                    let end = self.oracle.log_end;
-                    frontier.advance_epoch(headwater_core::Epoch(1), headwater_core::Lsn(end));
-                }
-                ClientFrame::Subscribe { group, frontier, docs }.encode()
-            }
-            (Bug::StrongWithoutProof, ClientFrame::Barrier { id, frontier, .. }) => {
-                ClientFrame::Barrier { id, strong: false, frontier }.encode()
-            }
-            _ => bytes,
-        }
-    }
-
-    /// What arrives at a tab.
-    pub fn deliver_to_tab(&mut self, conn: usize, message: Message) {
-        let opening = self.conns[conn].opening;
-        let is_current = self.conns[conn].is_up && self.openings[opening].socket == Some(conn);
-        if !is_current || !self.openings[opening].is_alive {
-            return;
-        }
-        self.openings[opening].pinged_at = None;
-        match message {
-            Message::Frame(bytes) => {
-                self.trace.event(self.now, "receive", opening as u64, &bytes);
-                if self.trace.is_verbose() {
-                    let text = crate::timeline::node_frame(&bytes);
-                    self.note(|| format!("tab {opening} ← {text}"));
-                }
-                self.note_refusal(opening, &bytes);
-                self.feed(opening, Input::Frame { bytes: bytes.to_vec() });
-            }
-            Message::Open => self.feed(opening, Input::Connected),
-            Message::Pong => self.feed(opening, Input::Pong),
-            Message::Close => self.tab_lost(conn),
-            Message::Ping => {}
-        }
-    }
-
-    fn note_refusal(&mut self, opening: usize, bytes: &[u8]) {
-        if let Ok(NodeFrame::Rejected { origin, seq, .. }) = NodeFrame::decode(bytes)
-            && let Some(write) = self.oracle.find(origin, seq)
-        {
-            let docs = self.oracle.writes[write].effects.iter().map(|effect| effect.doc);
-            self.devices[self.openings[opening].device].refused.extend(docs);
-        }
-    }
-
-    /// A tab learns that its connection is gone.
-    pub fn tab_lost(&mut self, conn: usize) {
-        let opening = self.conns[conn].opening;
-        if std::mem::replace(&mut self.conns[conn].is_up, false) && self.openings[opening].socket == Some(conn) {
-            self.openings[opening].socket = None;
-            self.feed(opening, Input::Disconnected);
         }
     }
 
