@@ -40,6 +40,8 @@ export type ErrorCode =
   | "CORRUPT"
   /** A broken invariant. */
   | "INTERNAL"
+  /** The node does not lead any more; the replica reconnects by itself. */
+  | "NOT_LEADER"
   /** The WebAssembly instance trapped; open the database again. */
   | "POISONED"
   /** A position or a length that is outside of its shared type. */

@@ -74,6 +74,15 @@ impl Batch {
         Batch { writes: self.writes.iter().filter_map(kept).collect() }
     }
 
+    /// Refuses what is no push that follows the write `prev`.
+    pub fn check_push(&self, prev: Seq) -> Result<(), Error> {
+        let first = self.writes.first().ok_or_else(|| Error::malformed("a push holds at least one write"))?;
+        if self.writes.iter().any(|write| write.origin != first.origin) || first.seq <= prev {
+            return Err(Error::malformed("a push holds the writes of one origin, all after the one before it"));
+        }
+        Ok(())
+    }
+
     /// Appends the encoding to `out`.
     pub fn encode(&self, out: &mut Writer) {
         let docs = dictionary(self.writes.iter().flat_map(|write| write.parts.iter().map(|part| &part.doc)));

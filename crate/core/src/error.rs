@@ -69,6 +69,8 @@ codes! {
     Corrupt = 18, "CORRUPT";
     /// A broken invariant on the other side.
     Internal = 19, "INTERNAL";
+    /// The node does not lead; the message says who does, if it knows.
+    NotLeader = 20, "NOT_LEADER";
 }
 
 impl fmt::Display for Code {

@@ -313,10 +313,7 @@ fn decode_subscribe(input: &mut Reader<'_>) -> Result<ClientFrame, Error> {
 
 fn decode_push(input: &mut Reader<'_>) -> Result<ClientFrame, Error> {
     let (resume, prev, batch) = (flag(input)?, Seq(input.uint()?), Batch::decode(input)?);
-    let first = batch.writes.first().ok_or_else(|| Error::malformed("a push holds at least one write"))?;
-    if batch.writes.iter().any(|write| write.origin != first.origin) || first.seq <= prev {
-        return Err(Error::malformed("a push holds the writes of one origin, all after the one before it"));
-    }
+    batch.check_push(prev)?;
     Ok(ClientFrame::Push { resume, prev, batch })
 }
 

@@ -66,5 +66,9 @@ pub const MEMBER_NAME_BYTES_MAX: usize = 64;
 pub const MEMBER_ADDRESS_BYTES_MAX: usize = 512;
 /// Loss windows that a group's record keeps; the oldest is dropped beyond it.
 pub const LOSS_WINDOWS_MAX: usize = 16;
+/// The longest call or answer between members.
+pub const CALL_BYTES_MAX: usize = 8 << 20;
+/// The most pushes that a follower passes on in one call.
+pub const FORWARDED_PUSHES_MAX: usize = 4096;
 /// The longest record of a group as text. Members, sealed epochs and loss windows at their limits fit.
 pub const RECORD_BYTES_MAX: usize = 128 << 10;

@@ -54,7 +54,7 @@ fn every_limit_is_in_the_table_with_its_value() {
         WAITING_LOGS_MAX
         ORIGINS_PER_CONNECTION_MAX CATCH_UP_FRAMES_AHEAD LOADING_INPUTS_MAX SCAN_ROWS_MAX SCAN_BYTES_MAX ORIGINS_MAX
         CHECKPOINT_ROWS ATTACHMENT_BYTES_MAX GROUP_MEMBERS_MAX MEMBER_NAME_BYTES_MAX MEMBER_ADDRESS_BYTES_MAX
-        LOSS_WINDOWS_MAX RECORD_BYTES_MAX
+        LOSS_WINDOWS_MAX CALL_BYTES_MAX FORWARDED_PUSHES_MAX RECORD_BYTES_MAX
     );
     let table: BTreeMap<String, u64> =
         rows("Limits").into_iter().filter_map(|cells| Some((cells[0].clone(), cells[1].parse().ok()?))).collect();

@@ -52,7 +52,7 @@ pub fn segments(bytes: &[u8]) {
 /// A connection of a node: the bytes are cut into frames by a length byte before each, after a valid hello.
 pub fn connection(bytes: &[u8]) {
     let (conn, now) = (ConnId(1), Millis(0));
-    let mut node = Node::new(Config { fresh_generation: Generation(1), check: |_| Ok(()) });
+    let mut node = Node::new(Config { fresh_generation: Generation(1), check: |_| Ok(()), group: None });
     let mut log: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
     node.handle(Input::Opened { conn }, now);
     let hello = ClientFrame::Hello { version: 1, generation: Generation(0), origin: Origin(1), extensions: Vec::new() };

@@ -85,7 +85,7 @@ impl World {
             return current;
         }
         let node = self.edge.instances.len();
-        let config = Config { fresh_generation: Generation(self.rng.bits() | 1), check };
+        let config = Config { fresh_generation: Generation(self.rng.bits() | 1), check, group: None };
         self.edge.instances.push(Instance {
             core: Node::new(config),
             is_alive: true,
@@ -275,6 +275,12 @@ impl World {
             }
             Output::Content { query, updates } => self.query_content(node, query, &updates),
             Output::Answer { query, result } => self.query_answered(node, query, result),
+            Output::Call { .. }
+            | Output::Reply { .. }
+            | Output::ReadRecord { .. }
+            | Output::SwapRecord { .. }
+            | Output::AdminDone { .. }
+            | Output::Event(_) => unreachable!("this node leads alone"),
             Output::Failed { error } => {
                 self.note(|| format!("node {node} fails: {error}"));
                 if error.code == Code::Corrupt {

@@ -41,7 +41,7 @@ impl Node {
     pub fn new(generation: u64) -> Self {
         console_error_panic_hook::set_once();
         let check = |update: &[u8]| check_update(update).map_err(|cause| cause.to_string());
-        let config = Config { fresh_generation: Generation(generation), check };
+        let config = Config { fresh_generation: Generation(generation), check, group: None };
         Self { core: node::Node::new(config), answering: Map::default() }
     }
 
@@ -179,6 +179,12 @@ impl Node {
             }
             Output::Answer { query, result } => self.answer(query, result)?,
             Output::Failed { error } => Effect::new("failed").with("error", error_to_js(&error)),
+            Output::Call { .. }
+            | Output::Reply { .. }
+            | Output::ReadRecord { .. }
+            | Output::SwapRecord { .. }
+            | Output::AdminDone { .. }
+            | Output::Event(_) => unreachable!("this node leads alone"),
         })
     }
 

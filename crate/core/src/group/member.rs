@@ -68,9 +68,17 @@ impl Member {
         matches!(self.role, Role::Voter { .. })
     }
 
+    /// How much it is preferred as leader; zero for those who cannot be.
+    pub fn priority(&self) -> u64 {
+        match self.role {
+            Role::Voter { priority } => priority,
+            Role::Observer { .. } => 0,
+        }
+    }
+
     /// Whether it may lead.
     pub fn can_lead(&self) -> bool {
-        matches!(self.role, Role::Voter { priority } if priority > 0)
+        self.priority() > 0
     }
 }
 

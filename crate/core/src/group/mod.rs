@@ -7,9 +7,11 @@ pub mod concern;
 pub mod member;
 pub mod record;
 pub mod seal;
+pub mod settings;
 mod text;
 
 pub use concern::Concern;
 pub use member::{Member, MemberName, Role};
 pub use record::{Record, Refusal, State};
 pub use seal::Seal;
+pub use settings::{GroupConfig, Minority, Settings};

@@ -13,185 +13,26 @@
 mod barrier;
 mod catch_up;
 mod conn;
+pub mod group;
+mod io;
 mod load;
 mod log;
 mod origins;
 mod push;
 
-use crate::bookmark::Bookmark;
 use crate::error::{Code, Error};
 use crate::frame::{ClientFrame, NodeFrame, PROTOCOL_VERSION};
 use crate::frontier::Frontier;
-use crate::ids::{ConnId, DocName, Epoch, Generation, Lsn, Millis, Token};
+use crate::ids::{ConnId, Generation, Lsn, Millis, Token};
 use crate::limits::LOADING_INPUTS_MAX;
 use crate::sorted::Map;
-use crate::store::{Row, Scan, StoreOp};
 use barrier::Waiters;
 use conn::Conn;
+pub use io::*;
 use load::Loading;
 use log::Log;
 use origins::OriginTable;
 use std::collections::VecDeque;
-use std::rc::Rc;
-
-/// What a node is told when it is made.
-#[derive(Clone, Copy, Debug)]
-pub struct Config {
-    /// The generation for a database that has no storage yet: a random number, used once.
-    pub fresh_generation: Generation,
-    /// Whether an update decodes. The node looks no further into updates.
-    pub check: fn(&[u8]) -> Result<(), String>,
-}
-
-/// What happens to a node.
-#[derive(Clone, Debug)]
-pub enum Input {
-    /// A replica connected.
-    Opened {
-        /// The connection, numbered by the host and never reused by this node.
-        conn: ConnId,
-    },
-    /// A connection is still there after the node was away; `state` is what `Output::Attach` left last.
-    Restored {
-        /// The connection.
-        conn: ConnId,
-        /// What was attached to it.
-        state: Vec<u8>,
-    },
-    /// A frame arrived.
-    Frame {
-        /// The connection.
-        conn: ConnId,
-        /// The frame.
-        bytes: Vec<u8>,
-    },
-    /// A connection is gone.
-    Closed {
-        /// The connection.
-        conn: ConnId,
-    },
-    /// The commit is durable.
-    Persisted {
-        /// Which.
-        token: Token,
-    },
-    /// The rows that a scan asked for.
-    Scanned {
-        /// Which.
-        token: Token,
-        /// The rows in key order.
-        rows: Vec<Row>,
-    },
-    /// Storage failed. The node serves no more; the host makes a new one.
-    StorageFailed {
-        /// How.
-        error: Error,
-    },
-    /// A read over HTTP.
-    Query(Query),
-    /// Nobody waits for that query any more.
-    CancelQuery {
-        /// Which.
-        id: u64,
-    },
-    /// Time has passed.
-    Tick,
-}
-
-/// A read over HTTP.
-#[derive(Clone, Debug)]
-pub struct Query {
-    /// The host's number for it.
-    pub id: u64,
-    /// The document to read; `None` asks for the frontier alone.
-    pub doc: Option<DocName>,
-    /// What the node must hold before it answers.
-    pub bookmark: Bookmark,
-    /// Whether the node must prove that it still leads.
-    pub strong: bool,
-    /// How long to wait at most.
-    pub timeout: Millis,
-}
-
-/// What a node wants done, in this order.
-#[derive(Clone, Debug)]
-pub enum Output {
-    /// Send a frame.
-    Send {
-        /// The connection.
-        conn: ConnId,
-        /// The frame, shared among receivers.
-        bytes: Rc<[u8]>,
-    },
-    /// Close a connection.
-    Close {
-        /// The connection.
-        conn: ConnId,
-        /// Why; the WebSocket close code is 4000 plus its byte.
-        error: Error,
-    },
-    /// Keep this with the connection across hibernation.
-    Attach {
-        /// The connection.
-        conn: ConnId,
-        /// What to keep.
-        state: Vec<u8>,
-    },
-    /// Commit these changes, then answer `Persisted`.
-    Persist {
-        /// For the answer.
-        token: Token,
-        /// All or none of them.
-        ops: Vec<StoreOp>,
-    },
-    /// Read rows, then answer `Scanned`.
-    Scan {
-        /// For the answer.
-        token: Token,
-        /// What to read.
-        scan: Scan,
-    },
-    /// A part of a queried document's content: updates to apply to an empty document.
-    Content {
-        /// The query.
-        query: u64,
-        /// Updates in log order.
-        updates: Vec<Rc<[u8]>>,
-    },
-    /// The end of a query.
-    Answer {
-        /// The query.
-        query: u64,
-        /// The frontier that the answer holds.
-        result: Result<Bookmark, Error>,
-    },
-    /// The node cannot go on; the host discards it.
-    Failed {
-        /// Why.
-        error: Error,
-    },
-}
-
-/// Figures for an operator.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Status {
-    /// Whether the node serves, and if not why.
-    pub failure: Option<Error>,
-    /// Whether storage has been read.
-    pub is_loaded: bool,
-    /// The database's generation.
-    pub generation: Generation,
-    /// The leader's tenure.
-    pub epoch: Epoch,
-    /// The last committed entry.
-    pub lsn: Lsn,
-    /// Replicas connected now.
-    pub connections: usize,
-    /// Log rows committed by this instance.
-    pub rows_committed: u64,
-    /// Entries committed by this instance.
-    pub entries_committed: u64,
-}
 
 enum Phase {
     Loading(Loading),
@@ -285,6 +126,7 @@ impl Node {
             connections: self.conns.len(),
             rows_committed: self.log.rows_committed,
             entries_committed: self.log.entries_committed,
+            group: None,
         }
     }
 
@@ -305,6 +147,11 @@ impl Node {
             Input::Query(query) => self.query(query, now),
             Input::CancelQuery { id } => self.waiters.forget_query(id),
             Input::Tick => self.expire_queries(now),
+            Input::Called { .. }
+            | Input::Answered { .. }
+            | Input::Record { .. }
+            | Input::Swapped { .. }
+            | Input::Admin { .. } => {}
         }
     }
 

@@ -40,7 +40,7 @@ impl Host {
 
     pub fn make(disk: Disk, check: fn(&[u8]) -> Result<(), String>, fresh_generation: Generation) -> Self {
         Self {
-            node: Node::new(Config { fresh_generation, check }),
+            node: Node::new(Config { fresh_generation, check, group: None }),
             disk,
             check,
             holds_commits: false,
@@ -66,7 +66,7 @@ impl Host {
     /// Forgets everything but storage, sockets and what is attached to them.
     pub fn hibernate(&mut self, now: Millis) {
         assert!(self.commits.is_empty(), "a node with work to do does not sleep");
-        self.node = Node::new(Config { fresh_generation: GENERATION, check: self.check });
+        self.node = Node::new(Config { fresh_generation: GENERATION, check: self.check, group: None });
         for (conn, state) in self.attached.clone() {
             self.node.handle(Input::Restored { conn, state }, now);
         }
@@ -124,6 +124,12 @@ impl Host {
             Output::Answer { query, result } => {
                 self.answers.insert(query, result);
             }
+            Output::Call { .. }
+            | Output::Reply { .. }
+            | Output::ReadRecord { .. }
+            | Output::SwapRecord { .. }
+            | Output::AdminDone { .. }
+            | Output::Event(_) => unreachable!("this node leads alone"),
             Output::Failed { error } => self.failure = Some(error),
         }
     }

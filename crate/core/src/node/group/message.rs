@@ -1,0 +1,371 @@
+//! What members ask each other, and the answers. One request, one answer; `docs/group.md` says what each is for.
+//!
+//! Like the frames of replicas, decoding is total: any bytes give a message or a coded error.
+
+use crate::batch::Batch;
+use crate::error::{Code, Error};
+use crate::frontier::Frontier;
+use crate::group::MemberName;
+use crate::ids::{Epoch, Generation, Lsn, Origin, Seq};
+use crate::limits::{
+    CALL_BYTES_MAX, FORWARDED_PUSHES_MAX, FRAME_BYTES_MAX, MEMBER_NAME_BYTES_MAX, MESSAGE_BYTES_MAX, RECORD_BYTES_MAX,
+    SCAN_ROWS_MAX,
+};
+use crate::wire::{Reader, Writer};
+
+/// The newest version of these messages.
+const VERSION: u8 = 1;
+
+/// A question, and who asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// The asking member.
+    pub from: MemberName,
+    /// The database's generation as it knows it; zero if it does not.
+    pub generation: Generation,
+    /// The highest epoch that it knows.
+    pub epoch: Epoch,
+    /// What it asks.
+    pub ask: Ask,
+}
+
+/// A question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// Take these rows in. Without rows it shows that the leader is there. From the leader of the call's epoch, from its
+    /// candidate, or from the member that an observer is fed by.
+    Append(Append),
+    /// Promise to take nothing below the call's epoch.
+    Promise,
+    /// Rows of an epoch's log.
+    Fetch {
+        /// The epoch.
+        of: Epoch,
+        /// After which entry.
+        after: Lsn,
+    },
+    /// Whether the leader of the call's epoch is missed.
+    Misses,
+    /// Pushes of replicas, for the leader to append.
+    Forward {
+        /// In this order.
+        pushes: Vec<Forwarded>,
+    },
+    /// What the leader holds, once it has proved that it leads, and once it holds `frontier`.
+    Barrier {
+        /// What must be held.
+        frontier: Frontier,
+    },
+    /// The record has changed.
+    News {
+        /// Its text.
+        record: String,
+    },
+}
+
+/// Rows to take in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Append {
+    /// Whether the sender leads the call's epoch, and does not only stand for it.
+    pub is_leader: bool,
+    /// What a quorum holds.
+    pub stable: Frontier,
+    /// What every voter holds.
+    pub all: Frontier,
+    /// When the next one comes at the latest, in milliseconds; zero if nobody can say.
+    pub next_ms: u64,
+    /// Log rows as the leader cut them, each following what is held of its epoch.
+    pub rows: Vec<Vec<u8>>,
+}
+
+/// A replica's push that a follower passes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forwarded {
+    /// The follower's number for the connection.
+    pub conn: u64,
+    /// As in the push.
+    pub resume: bool,
+    /// As in the push.
+    pub prev: Seq,
+    /// As in the push.
+    pub batch: Batch,
+}
+
+/// What became of a forwarded push.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is in the leader's hands; what it becomes shows in the log.
+    Taken,
+    /// One of its writes is refused for good, and what follows it was ignored.
+    Rejected {
+        /// The origin.
+        origin: Origin,
+        /// The write.
+        seq: Seq,
+        /// Why.
+        error: Error,
+    },
+    /// The connection must end.
+    Closed {
+        /// Why.
+        error: Error,
+    },
+}
+
+/// An answer, and what its sender knows of epochs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The highest epoch that it has promised.
+    pub epoch: Epoch,
+    /// Who leads, if it knows.
+    pub leader: Option<MemberName>,
+    /// What it answers.
+    pub answer: Answer,
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// To `Append` and `Promise`: what is held durably.
+    Held {
+        /// What is held.
+        frontier: Frontier,
+        /// What clients are shown.
+        applied: Frontier,
+        /// Whether clients are connected there.
+        has_clients: bool,
+        /// Whether its promises count: a voter with fresh storage has to catch up first.
+        is_joined: bool,
+    },
+    /// To `Fetch`.
+    Rows {
+        /// Rows of the log.
+        rows: Vec<Vec<u8>>,
+    },
+    /// To `Misses`.
+    Misses {
+        /// Whether it does.
+        is_missed: bool,
+    },
+    /// To `Forward`: one outcome for each push.
+    Forwarded {
+        /// The outcomes.
+        outcomes: Vec<Outcome>,
+    },
+    /// To `Barrier`.
+    At {
+        /// What the leader held.
+        frontier: Frontier,
+    },
+    /// To `News`.
+    Noted,
+    /// It is not done.
+    Refused {
+        /// Why.
+        error: Error,
+    },
+}
+
+impl Call {
+    /// The bytes on the wire.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::default();
+        out.byte(VERSION).text(self.from.as_str()).fixed(self.generation.0).uint(self.epoch.0);
+        match &self.ask {
+            Ask::Append(Append { is_leader, stable, all, next_ms, rows }) => {
+                out.byte(1).byte(u8::from(*is_leader));
+                stable.encode(&mut out);
+                all.encode(&mut out);
+                encode_rows(out.uint(*next_ms), rows);
+            }
+            Ask::Promise => {
+                out.byte(2);
+            }
+            Ask::Fetch { of, after } => {
+                out.byte(3).uint(of.0).uint(after.0);
+            }
+            Ask::Misses => {
+                out.byte(4);
+            }
+            Ask::Forward { pushes } => {
+                out.byte(5).uint(pushes.len() as u64);
+                for Forwarded { conn, resume, prev, batch } in pushes {
+                    out.uint(*conn).byte(u8::from(*resume)).uint(prev.0).bytes(&batch.to_bytes());
+                }
+            }
+            Ask::Barrier { frontier } => frontier.encode(out.byte(6)),
+            Ask::News { record } => {
+                out.byte(7).text(record);
+            }
+        }
+        out.0
+    }
+
+    /// Reads what `encode` wrote.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        let mut input = sized(bytes)?;
+        let from = member(&mut input)?;
+        let (generation, epoch) = (Generation(input.fixed()?), Epoch(input.uint()?));
+        let ask = match input.byte()? {
+            1 => Ask::Append(Append {
+                is_leader: flag(&mut input)?,
+                stable: Frontier::decode(&mut input)?,
+                all: Frontier::decode(&mut input)?,
+                next_ms: input.uint()?,
+                rows: decode_rows(&mut input)?,
+            }),
+            2 => Ask::Promise,
+            3 => Ask::Fetch { of: Epoch(input.uint()?), after: Lsn(input.uint()?) },
+            4 => Ask::Misses,
+            5 => Ask::Forward { pushes: decode_pushes(&mut input)? },
+            6 => Ask::Barrier { frontier: Frontier::decode(&mut input)? },
+            7 => Ask::News { record: input.text("a record", RECORD_BYTES_MAX)?.into() },
+            kind => return Err(unknown(kind)),
+        };
+        input.end()?;
+        Ok(Self { from, generation, epoch, ask })
+    }
+}
+
+impl Reply {
+    /// The bytes on the wire.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Writer::default();
+        out.byte(VERSION).uint(self.epoch.0).text(self.leader.as_ref().map_or("", MemberName::as_str));
+        match &self.answer {
+            Answer::Held { frontier, applied, has_clients, is_joined } => {
+                frontier.encode(out.byte(65));
+                applied.encode(&mut out);
+                out.byte(u8::from(*has_clients)).byte(u8::from(*is_joined));
+            }
+            Answer::Rows { rows } => encode_rows(out.byte(66), rows),
+            Answer::Misses { is_missed } => {
+                out.byte(67).byte(u8::from(*is_missed));
+            }
+            Answer::Forwarded { outcomes } => {
+                out.byte(68).uint(outcomes.len() as u64);
+                outcomes.iter().for_each(|outcome| encode_outcome(&mut out, outcome));
+            }
+            Answer::At { frontier } => frontier.encode(out.byte(69)),
+            Answer::Noted => {
+                out.byte(70);
+            }
+            Answer::Refused { error } => encode_error(out.byte(71), error),
+        }
+        out.0
+    }
+
+    /// Reads what `encode` wrote.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        let mut input = sized(bytes)?;
+        let epoch = Epoch(input.uint()?);
+        let leader = input.text("a member's name", MEMBER_NAME_BYTES_MAX)?;
+        let leader = if leader.is_empty() { None } else { Some(MemberName::new(leader)?) };
+        let answer = match input.byte()? {
+            65 => Answer::Held {
+                frontier: Frontier::decode(&mut input)?,
+                applied: Frontier::decode(&mut input)?,
+                has_clients: flag(&mut input)?,
+                is_joined: flag(&mut input)?,
+            },
+            66 => Answer::Rows { rows: decode_rows(&mut input)? },
+            67 => Answer::Misses { is_missed: flag(&mut input)? },
+            68 => Answer::Forwarded {
+                outcomes: (0..input.count("outcomes", FORWARDED_PUSHES_MAX)?)
+                    .map(|_| decode_outcome(&mut input))
+                    .collect::<Result<_, _>>()?,
+            },
+            69 => Answer::At { frontier: Frontier::decode(&mut input)? },
+            70 => Answer::Noted,
+            71 => Answer::Refused { error: decode_error(&mut input)? },
+            kind => return Err(unknown(kind)),
+        };
+        input.end()?;
+        Ok(Self { epoch, leader, answer })
+    }
+}
+
+fn sized(bytes: &[u8]) -> Result<Reader<'_>, Error> {
+    if bytes.len() > CALL_BYTES_MAX {
+        return Err(Error::too_large("a call between members in bytes", bytes.len(), CALL_BYTES_MAX));
+    }
+    let mut input = Reader::new(bytes);
+    match input.byte()? {
+        VERSION => Ok(input),
+        version => Err(Error::new(
+            Code::Version,
+            format!(
+                "the other member speaks version {version} of calls between members, this one {VERSION}; update the older"
+            ),
+        )),
+    }
+}
+
+fn member(input: &mut Reader<'_>) -> Result<MemberName, Error> {
+    MemberName::new(input.text("a member's name", MEMBER_NAME_BYTES_MAX)?)
+}
+
+fn flag(input: &mut Reader<'_>) -> Result<bool, Error> {
+    match input.byte()? {
+        0 => Ok(false),
+        1 => Ok(true),
+        other => Err(Error::malformed(format!("{other} is no flag"))),
+    }
+}
+
+fn encode_rows(out: &mut Writer, rows: &[Vec<u8>]) {
+    out.uint(rows.len() as u64);
+    for row in rows {
+        out.bytes(row);
+    }
+}
+
+fn decode_rows(input: &mut Reader<'_>) -> Result<Vec<Vec<u8>>, Error> {
+    let count = input.count("rows in a call", SCAN_ROWS_MAX)?;
+    (0..count).map(|_| Ok(input.bytes("a log row", FRAME_BYTES_MAX)?.to_vec())).collect()
+}
+
+fn decode_pushes(input: &mut Reader<'_>) -> Result<Vec<Forwarded>, Error> {
+    let count = input.count("forwarded pushes", FORWARDED_PUSHES_MAX)?;
+    let push = |_| {
+        let (conn, resume, prev) = (input.uint()?, flag(input)?, Seq(input.uint()?));
+        let batch = Batch::from_bytes(input.bytes("a push", FRAME_BYTES_MAX)?)?;
+        batch.check_push(prev)?;
+        Ok(Forwarded { conn, resume, prev, batch })
+    };
+    (0..count).map(push).collect()
+}
+
+fn encode_outcome(out: &mut Writer, outcome: &Outcome) {
+    match outcome {
+        Outcome::Taken => {
+            out.byte(0);
+        }
+        Outcome::Rejected { origin, seq, error } => encode_error(out.byte(1).fixed(origin.0).uint(seq.0), error),
+        Outcome::Closed { error } => encode_error(out.byte(2), error),
+    }
+}
+
+fn decode_outcome(input: &mut Reader<'_>) -> Result<Outcome, Error> {
+    match input.byte()? {
+        0 => Ok(Outcome::Taken),
+        1 => Ok(Outcome::Rejected { origin: input.origin()?, seq: Seq(input.uint()?), error: decode_error(input)? }),
+        2 => Ok(Outcome::Closed { error: decode_error(input)? }),
+        other => Err(Error::malformed(format!("{other} is no outcome of a forwarded push"))),
+    }
+}
+
+fn encode_error(out: &mut Writer, error: &Error) {
+    let message: String = error.message.chars().take(MESSAGE_BYTES_MAX / 4).collect();
+    out.byte(error.code.to_byte()).text(&message);
+}
+
+fn decode_error(input: &mut Reader<'_>) -> Result<Error, Error> {
+    // A code of a later version is still a failure.
+    let code = Code::from_byte(input.byte()?).unwrap_or(Code::Internal);
+    Ok(Error::new(code, input.text("a message", MESSAGE_BYTES_MAX)?))
+}
+
+fn unknown(kind: u8) -> Error {
+    Error::malformed(format!("message kind {kind} between members is unknown; update the older one"))
+}

@@ -1,0 +1,3 @@
+//! A node as a member of a group.
+
+pub mod message;
