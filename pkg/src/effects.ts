@@ -51,7 +51,44 @@ export type NodeEffect =
   | { readonly type: "close"; readonly conn: number; readonly code: number; readonly reason: string }
   | { readonly type: "attach"; readonly conn: number; readonly state: Uint8Array<ArrayBuffer> }
   | AnswerEffect
+  | GroupEffect
   | { readonly type: "failed"; readonly error: PlainError };
+
+/** What a node in a group asks for besides. */
+export type GroupEffect =
+  | CallEffect
+  | { readonly type: "reply"; readonly call: number; readonly bytes: Uint8Array<ArrayBuffer> }
+  | { readonly type: "readRecord"; readonly token: number }
+  | { readonly type: "swapRecord"; readonly token: number; readonly expected?: string; readonly text: string }
+  | AdminDoneEffect
+  | EventEffect;
+
+/** Ask another member something, then answer `answered` within the time. */
+export interface CallEffect {
+  readonly type: "call";
+  readonly call: number;
+  readonly to: string;
+  readonly address: string;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly timeoutMs: number;
+}
+
+/** The end of an operator's command: an error, or what it did. */
+export interface AdminDoneEffect {
+  readonly type: "adminDone";
+  readonly id: number;
+  readonly error?: PlainError;
+  readonly epoch?: number;
+  readonly leader?: string;
+  readonly pauseMs?: number;
+}
+
+/** Something that an operator wants to hear of, with figures by name. */
+export interface EventEffect {
+  readonly type: "event";
+  readonly event: "role" | "tail-merged" | "loss-window" | "lag" | "isolated";
+  readonly [figure: string]: string | number | boolean;
+}
 
 /** The end of a query. */
 export interface AnswerEffect {
@@ -98,4 +135,38 @@ export interface NodeStatus {
   readonly rowsCommitted: bigint;
   readonly entriesCommitted: bigint;
   readonly failure?: PlainError;
+  readonly group?: GroupStatus;
+}
+
+/** How far logs are held: the last LSN of each epoch. */
+export type Held = Readonly<Record<string, number>>;
+
+/** What a node in a group says of it. */
+export interface GroupStatus {
+  readonly member: string;
+  readonly role: "leader" | "follower" | "candidate";
+  readonly leader?: string;
+  readonly promised: number;
+  readonly quorum: number;
+  readonly stable: Held;
+  readonly held: Held;
+  readonly visible: Held;
+  readonly stalenessMs?: number;
+  readonly isIsolated: boolean;
+  readonly members: readonly MemberStatus[];
+  readonly mergedEntries: number;
+  readonly elections: number;
+  readonly losses: readonly { readonly epoch: number; readonly after: number; readonly unixMs: number }[];
+}
+
+/** How far another member is, as the node knows. */
+export interface MemberStatus {
+  readonly name: string;
+  readonly isVoter: boolean;
+  readonly isConnected: boolean;
+  readonly written: Held;
+  readonly durable: Held;
+  readonly applied: Held;
+  readonly lagEntries: number;
+  readonly lagMs?: number;
 }

@@ -17,10 +17,15 @@ pub(crate) fn millis(value: f64) -> Millis {
     Millis(value as u64)
 }
 
+/// A failure as the host reports it; `otherwise` stands for a code that the core does not have.
+pub(crate) fn coded(code: &str, message: &str, otherwise: Code) -> Error {
+    let known = Code::ALL.iter().copied().find(|known| known.as_str() == code);
+    Error::new(known.unwrap_or(otherwise), message)
+}
+
 /// A storage failure as the host reports it.
 pub(crate) fn storage_error(code: &str, message: &str) -> Error {
-    let known = Code::ALL.iter().copied().find(|known| known.as_str() == code);
-    Error::new(known.unwrap_or(Code::StorageUnavailable), message)
+    coded(code, message, Code::StorageUnavailable)
 }
 
 pub(crate) fn malformed(message: String) -> JsValue {

@@ -6,12 +6,15 @@
 mod bookmark;
 mod doc;
 mod effect;
+mod group;
 mod host;
 mod node;
 mod replica;
+mod status;
 mod value;
 
 pub use bookmark::*;
 pub use doc::DocHandle;
+pub use group::Group;
 pub use node::Node;
 pub use replica::Replica;

@@ -4,9 +4,11 @@
 
 use crate::bookmark::parse;
 use crate::effect::{Effect, bytes_to_js, error_to_js, rows_from_js};
-use crate::host::{doc_name, malformed, millis, storage_error};
+use crate::group::{Group, member_name};
+use crate::host::{coded, doc_name, malformed, millis, storage_error};
+use crate::status::{event_to_js, status_to_js};
 use headwater_core::error::Code;
-use headwater_core::node::{self, Config, Input, Output, Query};
+use headwater_core::node::{self, Admin, Config, Done, Held, Input, Output, Query, Swap};
 use headwater_core::sorted::Map;
 use headwater_core::{Bookmark, ConnId, Error, Generation, Token};
 use headwater_doc::{Document, check_update};
@@ -36,13 +38,15 @@ pub struct Node {
 
 #[wasm_bindgen]
 impl Node {
-    /// A node that begins by reading its storage. `generation` is random, for a database that has none yet.
+    /// A node that begins by reading its storage. `generation` is random, for a database that has none yet. Without a
+    /// group it leads alone.
     #[wasm_bindgen(constructor)]
-    pub fn new(generation: u64) -> Self {
+    pub fn new(generation: u64, group: Option<Group>) -> Result<Node, JsValue> {
         console_error_panic_hook::set_once();
         let check = |update: &[u8]| check_update(update).map_err(|cause| cause.to_string());
-        let config = Config { fresh_generation: Generation(generation), check, group: None };
-        Self { core: node::Node::new(config), answering: Map::default() }
+        let group = group.map(Group::finish).transpose()?;
+        let config = Config { fresh_generation: Generation(generation), check, group };
+        Ok(Self { core: node::Node::new(config), answering: Map::default() })
     }
 
     /// A replica connected.
@@ -80,6 +84,76 @@ impl Node {
     #[wasm_bindgen(js_name = storageFailed)]
     pub fn storage_failed(&mut self, code: &str, message: &str, now: f64) {
         self.handle(Input::StorageFailed { error: storage_error(code, message) }, now);
+    }
+
+    /// Another member asks something; the effect `reply` with this number answers.
+    pub fn called(&mut self, call: f64, bytes: Vec<u8>, now: f64) {
+        self.handle(Input::Called { call: call as u64, bytes }, now);
+    }
+
+    /// What became of the effect `call` with this number: an answer, or a code and a message.
+    pub fn answered(
+        &mut self,
+        call: f64,
+        bytes: Option<Vec<u8>>,
+        code: Option<String>,
+        message: Option<String>,
+        now: f64,
+    ) {
+        let result = bytes.ok_or_else(|| failure(code, message, Code::Offline));
+        self.handle(Input::Answered { call: call as u64, result }, now);
+    }
+
+    /// What the lease store holds: a text and its revision, or neither where there is no record, or a code and a message.
+    pub fn record(
+        &mut self,
+        token: f64,
+        text: Option<String>,
+        revision: Option<String>,
+        code: Option<String>,
+        message: Option<String>,
+        now: f64,
+    ) {
+        let result = match code {
+            Some(_) => Err(failure(code, message, Code::StorageUnavailable)),
+            None => Ok(held(text, revision)),
+        };
+        self.handle(Input::Record { token: Token(token as u64), result }, now);
+    }
+
+    /// What became of a swap: made, with the new revision alone; lost, with what is there instead, if anything is; or a
+    /// code and a message, and it is unknown.
+    #[expect(clippy::too_many_arguments, reason = "JavaScript passes them flat: an object would cost a crossing each")]
+    pub fn swapped(
+        &mut self,
+        token: f64,
+        is_made: bool,
+        text: Option<String>,
+        revision: Option<String>,
+        code: Option<String>,
+        message: Option<String>,
+        now: f64,
+    ) {
+        let result = match (code, is_made, revision) {
+            (None, true, Some(revision)) => Ok(Swap::Made { revision }),
+            (None, false, revision) => Ok(Swap::Lost { current: held(text, revision) }),
+            (code, _, _) => Err(failure(code, message, Code::StorageUnavailable)),
+        };
+        self.handle(Input::Swapped { token: Token(token as u64), result }, now);
+    }
+
+    /// An operator wants another member to lead, any if none is named; the effect `adminDone` with this `id` ends it.
+    pub fn switchover(&mut self, id: f64, to: Option<String>, timeout_ms: f64, now: f64) -> Result<(), JsValue> {
+        let to = to.map(|name| member_name(&name)).transpose()?;
+        let command = Admin::Switchover { to, timeout: millis(timeout_ms) };
+        self.handle(Input::Admin { id: id as u64, command }, now);
+        Ok(())
+    }
+
+    /// An operator wants this member to lead, whatever is lost by it; the effect `adminDone` with this `id` ends it.
+    pub fn promote(&mut self, id: f64, unix_ms: f64, accept_data_loss: bool, now: f64) {
+        let command = Admin::Promote { unix_ms: unix_ms as u64, accept_data_loss };
+        self.handle(Input::Admin { id: id as u64, command }, now);
     }
 
     /// A read over HTTP of a document, or of the frontier alone; the effect `answer` with this `id` ends it.
@@ -129,17 +203,7 @@ impl Node {
 
     /// Figures for an operator.
     pub fn status(&self) -> JsValue {
-        let status = self.core.status();
-        Effect::plain()
-            .with("isLoaded", status.is_loaded)
-            .with("generation", status.generation.0)
-            .with("epoch", status.epoch.0)
-            .with("lsn", status.lsn.0)
-            .with("connections", status.connections as f64)
-            .with("rowsCommitted", status.rows_committed)
-            .with("entriesCommitted", status.entries_committed)
-            .with_some("failure", status.failure.as_ref().map(error_to_js))
-            .done()
+        status_to_js(&self.core.status())
     }
 
     /// Does everything that is to be done now, and answers what the host must do, in order.
@@ -179,12 +243,22 @@ impl Node {
             }
             Output::Answer { query, result } => self.answer(query, result)?,
             Output::Failed { error } => Effect::new("failed").with("error", error_to_js(&error)),
-            Output::Call { .. }
-            | Output::Reply { .. }
-            | Output::ReadRecord { .. }
-            | Output::SwapRecord { .. }
-            | Output::AdminDone { .. }
-            | Output::Event(_) => unreachable!("this node leads alone"),
+            Output::Call { call, to, address, bytes, timeout } => Effect::new("call")
+                .with("call", call as f64)
+                .with("to", to.as_str())
+                .with("address", &*address)
+                .with("bytes", bytes_to_js(&bytes))
+                .with("timeoutMs", timeout.0 as f64),
+            Output::Reply { call, bytes } => {
+                Effect::new("reply").with("call", call as f64).with("bytes", bytes_to_js(&bytes))
+            }
+            Output::ReadRecord { token } => Effect::new("readRecord").with("token", token.0 as f64),
+            Output::SwapRecord { token, expected, text } => Effect::new("swapRecord")
+                .with("token", token.0 as f64)
+                .with_some("expected", expected)
+                .with("text", text),
+            Output::AdminDone { id, result } => admin_done(id, result),
+            Output::Event(event) => event_to_js(event),
         })
     }
 
@@ -209,6 +283,26 @@ impl Node {
 
 fn answer(query: u64) -> Effect {
     Effect::new("answer").with("id", query as f64)
+}
+
+fn admin_done(id: u64, result: Result<Done, Error>) -> Effect {
+    let effect = Effect::new("adminDone").with("id", id as f64);
+    match result {
+        Err(error) => effect.with("error", error_to_js(&error)),
+        Ok(Done { epoch, leader, pause }) => {
+            effect.with("epoch", epoch.0 as f64).with("leader", leader.as_str()).with("pauseMs", pause.0 as f64)
+        }
+    }
+}
+
+fn held(text: Option<String>, revision: Option<String>) -> Option<Held> {
+    let (text, revision) = text.zip(revision)?;
+    Some(Held { text, revision })
+}
+
+/// The host's account of a failure; without one it is still a failure.
+fn failure(code: Option<String>, message: Option<String>, otherwise: Code) -> Error {
+    coded(&code.unwrap_or_default(), &message.unwrap_or_default(), otherwise)
 }
 
 fn conn_id(conn: f64) -> ConnId {
