@@ -8,12 +8,15 @@ use anyhow::{Context, Result};
 use crate::{command, workspace};
 
 /// One file in `pkg/src/entry` and one bundle in `pkg/dist` each.
-pub const ENTRIES: [Entry; 4] = [
+pub const ENTRIES: [Entry; 6] = [
     Entry { name: "browser", platform: "browser", external: &[] },
     // Node.js takes `ws` from the package's dependencies.
     Entry { name: "node", platform: "node", external: &["ws"] },
     Entry { name: "workerd", platform: "neutral", external: &["cloudflare:*"] },
     Entry { name: "worker", platform: "neutral", external: &["cloudflare:*"] },
+    // The program finds the package and what drills load it with beside itself.
+    Entry { name: "cli", platform: "node", external: &["*/node.js", "*/load.js"] },
+    Entry { name: "load", platform: "neutral", external: &[] },
 ];
 
 pub struct Entry {

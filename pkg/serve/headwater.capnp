@@ -1,0 +1,41 @@
+# What `headwater serve` runs: the edge worker of the package, with its storage on this machine's disk. The directory and
+# the address come from the command line, the group from the environment. Copy it to begin with one of your own.
+#
+# One workerd per directory: nothing in workerd would keep two from writing to the same object. `headwater serve` does.
+
+using Workerd = import "/workerd/workerd.capnp";
+
+const config :Workerd.Config = (
+  services = [
+    (name = "main", worker = .main),
+    # Where Durable Objects keep their SQLite files.
+    (name = "storage", disk = (writable = true)),
+    # Members of a group and etcd have private addresses more often than not.
+    (name = "internet", network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true))),
+  ],
+  sockets = [
+    (name = "http", address = "127.0.0.1:8787", http = (), service = "main"),
+  ],
+);
+
+const main :Workerd.Worker = (
+  modules = [
+    (name = "main.js", esModule = embed "main.js"),
+    (name = "worker.js", esModule = embed "../dist/worker.js"),
+    (name = "headwater.wasm", wasm = embed "../dist/headwater.wasm"),
+  ],
+  compatibilityDate = "2026-10-20",
+  durableObjectNamespaces = [
+    (className = "HeadwaterNode", uniqueKey = "headwater-node", enableSql = true),
+    (className = "HeadwaterCoordinator", uniqueKey = "headwater-coordinator", enableSql = true),
+  ],
+  durableObjectStorage = (localDisk = "storage"),
+  bindings = [
+    (name = "HEADWATER", durableObjectNamespace = "HeadwaterNode"),
+    (name = "HEADWATER_COORDINATOR", durableObjectNamespace = "HeadwaterCoordinator"),
+    # Null where the environment does not have them: a node that leads alone.
+    (name = "HEADWATER_GROUP", fromEnvironment = "HEADWATER_GROUP"),
+    (name = "HEADWATER_LEASE", fromEnvironment = "HEADWATER_LEASE"),
+    (name = "HEADWATER_NODE_SECRET", fromEnvironment = "HEADWATER_NODE_SECRET"),
+  ],
+);
