@@ -3,13 +3,18 @@
 //! Decoding is total: any bytes give a frame or a coded error, never a panic, and never more memory than the frame has
 //! bytes. Golden frames in `crate/core/fixtures` pin the encoding.
 
+mod concern;
+mod served;
+
 use crate::batch::Batch;
 use crate::error::{Code, Error};
 use crate::frontier::Frontier;
+use crate::group::Concern;
 use crate::ids::{DocName, Epoch, Generation, Lsn, Origin, Seq};
 use crate::limits::{EXTENSION_BYTES_MAX, EXTENSIONS_MAX, FRAME_BYTES_MAX, MESSAGE_BYTES_MAX, SUBSCRIPTIONS_MAX};
 use crate::stage::Stage;
 use crate::wire::{Reader, Writer};
+pub use served::Served;
 
 /// The newest protocol version.
 pub const PROTOCOL_VERSION: u64 = 1;
@@ -72,10 +77,21 @@ pub enum ClientFrame {
         /// What the node must hold before it answers.
         frontier: Frontier,
     },
-    /// The replica waits for this barrier no more.
+    /// The replica waits for this barrier, or for this concern, no more.
     Cancel {
         /// The question.
         id: u64,
+    },
+    /// Asks to be told once a write is held as its writer wants it to be.
+    Await {
+        /// The replica's number for this question, one of those of its barriers.
+        id: u64,
+        /// The write's origin.
+        origin: Origin,
+        /// The write.
+        seq: Seq,
+        /// Who must hold it durably.
+        concern: Concern,
     },
 }
 
@@ -139,14 +155,14 @@ pub enum NodeFrame {
         /// Why.
         error: Error,
     },
-    /// Answers a barrier.
+    /// Answers a barrier, or says that a concern is met.
     Reached {
         /// The question.
         id: u64,
         /// What the node holds.
         frontier: Frontier,
     },
-    /// A barrier that cannot be answered.
+    /// A barrier that cannot be answered, or a concern that cannot be met.
     Failed {
         /// The question.
         id: u64,
@@ -190,6 +206,9 @@ impl ClientFrame {
             Self::Cancel { id } => {
                 out.byte(7).uint(*id);
             }
+            Self::Await { id, origin, seq, concern } => {
+                concern::encode(out.byte(8).uint(*id).fixed(origin.0).uint(seq.0), concern);
+            }
         }
         out.0
     }
@@ -207,6 +226,12 @@ impl ClientFrame {
                 Self::Barrier { id: input.uint()?, strong: flag(&mut input)?, frontier: Frontier::decode(&mut input)? }
             }
             7 => Self::Cancel { id: input.uint()? },
+            8 => Self::Await {
+                id: input.uint()?,
+                origin: input.origin()?,
+                seq: Seq(input.uint()?),
+                concern: concern::decode(&mut input)?,
+            },
             kind => return Err(unknown(kind)),
         };
         input.end()?;

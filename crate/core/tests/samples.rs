@@ -2,6 +2,7 @@
 
 use headwater_core::error::{Code, Error};
 use headwater_core::frame::{ClientFrame, Extensions, NodeFrame};
+use headwater_core::group::{Concern, MemberName};
 use headwater_core::{
     Batch, Bookmark, DocName, Epoch, Frontier, Generation, Lsn, Origin, Part, Segment, Seq, Stage, Write,
 };
@@ -70,6 +71,22 @@ fn extensions() -> impl Strategy<Value = Extensions> {
     vec((any::<u64>(), vec(any::<u8>(), 0..20)), 0..4)
 }
 
+fn concern() -> impl Strategy<Value = Concern> {
+    let name = "[a-z0-9-]{1,12}".prop_map(|name| MemberName::new(&name).expect("it is one"));
+    let named = || {
+        vec(name.clone(), 1..5).prop_flat_map(|names| {
+            let of = names.len();
+            (Just(names), 1..=of)
+        })
+    };
+    prop_oneof![
+        prop::sample::select(vec![Concern::Leader, Concern::Quorum, Concern::All]),
+        (1..=64usize).prop_map(Concern::Count),
+        named().prop_map(|(names, n)| Concern::Any { names, n }),
+        named().prop_map(|(names, n)| Concern::First { names, n }),
+    ]
+}
+
 pub fn client_frame() -> impl Strategy<Value = ClientFrame> {
     let docs = || vec(doc_name(), 1..5);
     let push = (any::<bool>(), any::<u64>().prop_flat_map(|origin| batch_of(vec![origin])), 0..1000u64);
@@ -96,6 +113,9 @@ pub fn client_frame() -> impl Strategy<Value = ClientFrame> {
             frontier
         }),
         any::<u64>().prop_map(|id| ClientFrame::Cancel { id }),
+        (any::<u64>(), any::<u64>(), any::<u64>(), concern()).prop_map(|(id, origin, seq, concern)| {
+            ClientFrame::Await { id, origin: Origin(origin), seq: Seq(seq), concern }
+        }),
     ]
 }
 

@@ -33,6 +33,9 @@ pub fn client_frame(bytes: &[u8]) -> String {
             format!("barrier {id}{} at {}", if strong { ", strong," } else { "" }, logs(&frontier))
         }
         ClientFrame::Cancel { id } => format!("cancel barrier {id}"),
+        ClientFrame::Await { id, origin, seq, concern } => {
+            format!("await {id}: {concern:?} of {}", write(origin, seq))
+        }
     }
 }
 

@@ -210,7 +210,7 @@ impl Replica {
             }
             Output::Scan { token, scan } => Effect::scan(token, scan),
             Output::Persist { token, ops } => Effect::persist(token, ops),
-            Output::Connect => Effect::new("connect"),
+            Output::Connect { attempt } => Effect::new("connect").with("attempt", attempt as f64),
             Output::Disconnect => Effect::new("disconnect"),
             Output::Send { bytes } => Effect::new("send").with("bytes", bytes_to_js(&bytes)),
             Output::Ping => Effect::new("ping"),

@@ -187,6 +187,11 @@ impl Node {
                 self.waiters.forget_barrier(conn, id);
                 Ok(())
             }
+            ClientFrame::Await { id, .. } => {
+                let error = Error::new(Code::Busy, "this node tells of stages only: wait for leader, quorum or all");
+                self.send(conn, &NodeFrame::Failed { id, error });
+                Ok(())
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use super::{Output, Replica};
 use crate::backoff::Backoff;
 use crate::error::{Code, Error};
-use crate::frame::{ClientFrame, NodeFrame, PROTOCOL_VERSION};
+use crate::frame::{ClientFrame, NodeFrame, PROTOCOL_VERSION, Served};
 use crate::frontier::Frontier;
 use crate::ids::{Epoch, Generation, Millis};
 use crate::stage::Stage;
@@ -39,7 +39,7 @@ enum State {
     Waiting { until: Millis },
     Connecting { since: Millis },
     Greeting { since: Millis },
-    Live { epoch: Epoch, heard: Millis, pinged: Option<Millis> },
+    Live { epoch: Epoch, served: Served, heard: Millis, pinged: Option<Millis> },
     Blocked(Error),
 }
 
@@ -48,6 +48,12 @@ pub(super) struct Link {
     state: State,
     backoff: Backoff,
     retry_after: Millis,
+    /// How many connections have not worked: which address to go to.
+    attempt: u64,
+    /// Whether the node that was asked says that it does not lead, and so that another one may.
+    is_sent_on: bool,
+    /// Whether the one before it said so too, and nobody has welcomed the replica since.
+    was_sent_on: bool,
     /// The farthest the leader is known to have come.
     leader_end: Frontier,
     voters: u64,
@@ -59,6 +65,9 @@ impl Link {
             state: if has_leader { State::Waiting { until: Millis(0) } } else { State::LocalOnly },
             backoff: Backoff::new(jitter_seed),
             retry_after: Millis(0),
+            attempt: 0,
+            is_sent_on: false,
+            was_sent_on: false,
             leader_end: Frontier::default(),
             voters: 1,
         }
@@ -88,6 +97,14 @@ impl Link {
         }
     }
 
+    /// What the node that serves this replica says of itself.
+    pub(super) fn served(&self) -> Option<&Served> {
+        match &self.state {
+            State::Live { served, .. } => Some(served),
+            _ => None,
+        }
+    }
+
     pub(super) fn is_greeted(&self) -> bool {
         matches!(self.state, State::Live { .. })
     }
@@ -105,6 +122,33 @@ impl Link {
             *heard = now;
             *pinged = None;
         }
+    }
+
+    /// The node did what only one that leads, or reaches who does, can do.
+    pub(super) fn works(&mut self) {
+        self.backoff.reset();
+        self.was_sent_on = false;
+    }
+
+    /// The connection is over, or did not come about: when to try again, and where.
+    fn ended(&mut self, now: Millis) {
+        let has_worked = match self.state {
+            State::Live { pinged: Some(pinged), .. } => pinged.after(PONG_MS_MAX) > now,
+            State::Live { .. } => true,
+            State::Connecting { .. } | State::Greeting { .. } => false,
+            State::LocalOnly | State::Paused | State::Waiting { .. } | State::Blocked(_) => return,
+        };
+        let is_sent_on = std::mem::take(&mut self.is_sent_on);
+        if !has_worked || is_sent_on {
+            self.attempt += 1;
+        }
+        // Another node may lead already, whatever the ones before were like. But if that one sends the replica on as well,
+        // the group is electing, and those who ask it more and more often do not help.
+        if is_sent_on && !std::mem::replace(&mut self.was_sent_on, true) {
+            self.backoff.reset();
+        }
+        let delay = self.backoff.next_delay().max(std::mem::take(&mut self.retry_after));
+        self.state = State::Waiting { until: now.after(delay) };
     }
 
     pub(super) fn next_timeout(&self) -> Option<Millis> {
@@ -141,7 +185,7 @@ impl Replica {
     pub(super) fn connect(&mut self, now: Millis) {
         self.link.state = State::Connecting { since: now };
         self.is_changed = true;
-        self.outputs.push_back(Output::Connect);
+        self.outputs.push_back(Output::Connect { attempt: self.link.attempt });
     }
 
     pub(super) fn connected(&mut self, now: Millis) {
@@ -158,10 +202,7 @@ impl Replica {
     }
 
     pub(super) fn disconnected(&mut self, now: Millis) {
-        if matches!(self.link.state, State::Connecting { .. } | State::Greeting { .. } | State::Live { .. }) {
-            let delay = self.link.backoff.next_delay().max(std::mem::take(&mut self.link.retry_after));
-            self.link.state = State::Waiting { until: now.after(delay) };
-        }
+        self.link.ended(now);
         self.stream_is_down();
         self.barriers_are_lost();
         self.is_changed = true;
@@ -213,8 +254,16 @@ impl Replica {
             return Ok(());
         }
         match (&self.link.state, frame) {
-            (State::Greeting { .. }, NodeFrame::Welcome { version, generation, epoch, frontier, voters, .. }) => {
-                self.welcomed(version, generation, epoch, &frontier, voters, now)
+            (
+                State::Greeting { .. },
+                NodeFrame::Welcome { version, generation, epoch, frontier, voters, extensions },
+            ) => {
+                self.check_welcome(version, generation)?;
+                self.link.voters = voters;
+                let served = Served::of(&extensions);
+                self.link.state = State::Live { epoch, served, heard: now, pinged: None };
+                self.welcomed(&frontier);
+                Ok(())
             }
             (State::Live { .. }, frame) => self.take_live_frame(frame, now),
             // What was on its way when the link was given up.
@@ -231,12 +280,21 @@ impl Replica {
             NodeFrame::Live { group, frontier } => self.group_is_live(group, &frontier)?,
             NodeFrame::Ack { origin, seq, stage, epoch, lsn, through } => {
                 self.link.leader_holds(&Frontier::at(epoch, through));
+                self.link.works();
                 self.acknowledged(origin, seq, stage, epoch, lsn)?;
                 self.stream_through_if_live(epoch, through);
                 self.reads_may_end();
             }
             NodeFrame::Rejected { origin, seq, error } => self.reject(origin, seq, error),
-            NodeFrame::Reached { id, frontier } => self.barrier_reached(id, &frontier, now),
+            NodeFrame::Reached { id, frontier } => {
+                self.link.works();
+                self.barrier_reached(id, &frontier, now);
+            }
+            // What cannot be answered here may be answered elsewhere: the next node is asked again.
+            NodeFrame::Failed { error, .. } if error.code == Code::NotLeader => {
+                self.link.is_sent_on = true;
+                self.drop_link(now);
+            }
             NodeFrame::Failed { id, error } => self.barrier_failed(id, &error),
             NodeFrame::Welcome { .. } | NodeFrame::Error { .. } => {
                 return Err(Error::new(Code::OutOfOrder, "a connection is welcomed once"));
@@ -245,15 +303,7 @@ impl Replica {
         Ok(())
     }
 
-    fn welcomed(
-        &mut self,
-        version: u64,
-        generation: Generation,
-        epoch: Epoch,
-        frontier: &Frontier,
-        voters: u64,
-        now: Millis,
-    ) -> Result<(), Error> {
+    fn check_welcome(&mut self, version: u64, generation: Generation) -> Result<(), Error> {
         if version != PROTOCOL_VERSION {
             return Err(Error::new(Code::Version, format!("the leader speaks protocol version {version}")));
         }
@@ -264,15 +314,18 @@ impl Replica {
             self.generation = generation;
             self.persister.generation_changed();
         }
-        self.link.backoff.reset();
-        self.link.voters = voters;
+        Ok(())
+    }
+
+    fn welcomed(&mut self, frontier: &Frontier) {
+        if !self.link.was_sent_on {
+            self.link.backoff.reset();
+        }
         self.link.leader_holds(frontier);
-        self.link.state = State::Live { epoch, heard: now, pinged: None };
         self.is_changed = true;
         self.outbox.reconnected();
         self.resume_stream(frontier);
         self.reads_may_end();
-        Ok(())
     }
 
     // Some refusals pass, others would be given again and again.
@@ -281,7 +334,10 @@ impl Replica {
             Code::Version | Code::DatabaseReset | Code::Malformed | Code::OutOfOrder | Code::TooLarge => {
                 self.block(error, now);
             }
-            _ => self.link.retry_after = retry_after.min(RETRY_AFTER_MAX),
+            code => {
+                self.link.is_sent_on |= code == Code::NotLeader;
+                self.link.retry_after = retry_after.min(RETRY_AFTER_MAX);
+            }
         }
     }
 

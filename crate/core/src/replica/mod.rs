@@ -21,6 +21,7 @@ mod waits;
 use crate::batch::{Part, Write};
 use crate::bookmark::Bookmark;
 use crate::error::{Code, Error};
+use crate::frame::Served;
 use crate::frontier::Frontier;
 use crate::ids::{DocName, Epoch, Generation, Millis, Origin, Seq, Token};
 use crate::limits::OUTBOX_BYTES_MAX;
@@ -157,8 +158,12 @@ pub enum Output {
         /// All or none of them.
         ops: Vec<StoreOp>,
     },
-    /// Open a socket to the leader.
-    Connect,
+    /// Open a socket to a node of the database. With several addresses it is the one at `attempt` modulo their number:
+    /// the same one for as long as connections work, and the next one after each that did not.
+    Connect {
+        /// How many connections have not worked so far.
+        attempt: u64,
+    },
     /// Close the socket.
     Disconnect,
     /// Send a frame.
@@ -430,6 +435,11 @@ impl Replica {
     /// Why the replica does not sync, or does not store, if that is so.
     pub fn trouble(&self) -> Option<&Error> {
         self.link.blocked().or(self.persister.failure())
+    }
+
+    /// What the node that this replica is connected to says of itself.
+    pub fn served(&self) -> Option<&Served> {
+        self.link.served()
     }
 
     /// The leader's tenure, once known.

@@ -35,6 +35,8 @@ pub struct Client {
     pub wants_connect: bool,
     pub wants_disconnect: bool,
     pub connects: usize,
+    /// Which of its addresses the replica went to last.
+    pub attempt: u64,
     pub pings: usize,
     pub answers_pings: bool,
     pub is_ready: bool,
@@ -70,6 +72,7 @@ impl Client {
             wants_connect: false,
             wants_disconnect: false,
             connects: 0,
+            attempt: 0,
             pings: 0,
             answers_pings: true,
             is_ready: false,
@@ -147,8 +150,9 @@ impl Client {
                     self.commit_next(now);
                 }
             }
-            Output::Connect => {
+            Output::Connect { attempt } => {
                 self.connects += 1;
+                self.attempt = attempt;
                 self.wants_connect = true;
             }
             Output::Disconnect => {

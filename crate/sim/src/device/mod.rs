@@ -280,7 +280,7 @@ impl World {
                 self.at(at, Event::Scan(opening, token, scan));
             }
             Output::Persist { token, ops } => self.persist(opening, token, ops),
-            Output::Connect => self.connect(opening),
+            Output::Connect { .. } => self.connect(opening),
             Output::Disconnect => self.disconnect(opening),
             Output::Send { bytes } => self.send_frame(opening, bytes),
             Output::Ping => {
