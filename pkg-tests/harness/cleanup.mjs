@@ -39,6 +39,20 @@ export function owner(context) {
 }
 
 /**
+ * The same for a program that is no test: runs something, and ends what it owned.
+ * @param {(owner: Owner) => Promise<void>} run
+ */
+export async function owning(run) {
+  /** @type {(() => unknown)[]} */
+  const ends = [];
+  try {
+    await run({ after: (end) => void ends.push(end) });
+  } finally {
+    for (const end of ends.reverse()) await end();
+  }
+}
+
+/**
  * Has `end` called when the process ends; answers how to take that back.
  * @param {() => void} end works without waiting
  * @returns {() => void}

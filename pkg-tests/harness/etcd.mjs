@@ -3,16 +3,15 @@
  * and its health, and nothing of keys.
  */
 
-import { execFile, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdir, readFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { promisify } from "node:util";
 
 import { endWithProcess, killNow, temporaryFolder } from "./cleanup.mjs";
 import { etcdBinary } from "./env.mjs";
+import { freeze, thaw } from "./processes.mjs";
 import { until } from "./until.mjs";
 
 const HEALTHY_MS_MAX = 60_000;
@@ -102,17 +101,15 @@ export class Etcd {
     await this.start();
   }
 
-  /** It accepts connections, and answers nothing. The signal stops one thread after the other; a last one could still answer. */
+  /** It accepts connections, and answers nothing. */
   async freeze() {
-    const child = this.#child;
-    if (child === undefined) throw new Error("etcd does not run");
-    child.kill("SIGSTOP");
-    await until(() => isStopped(child.pid), { what: "every thread of etcd has stopped" });
+    if (this.#child === undefined) throw new Error("etcd does not run");
+    await freeze(this.#child);
   }
 
   /** It goes on where it was. */
   thaw() {
-    this.#child?.kill("SIGCONT");
+    if (this.#child !== undefined) thaw(this.#child);
   }
 
   /** @param {import("node:child_process").ChildProcess} child */
@@ -141,24 +138,4 @@ async function freePorts() {
   }
   for (const server of servers) server.close();
   return /** @type {[number, number]} */ (ports);
-}
-
-/** @param {number} pid */
-async function isStopped(pid) {
-  const states = process.platform === "linux" ? await threadStates(pid) : [await processState(pid)];
-  return states.every((state) => state.startsWith("T"));
-}
-
-/** @param {number} pid */
-async function threadStates(pid) {
-  const threads = await readdir(`/proc/${pid}/task`);
-  // The state follows the name, which stands in brackets and may hold any character.
-  const stats = threads.map((thread) => readFile(`/proc/${pid}/task/${thread}/stat`, "utf8").catch(() => ") T"));
-  return (await Promise.all(stats)).map((stat) => stat.slice(stat.lastIndexOf(")") + 2));
-}
-
-/** @param {number} pid */
-async function processState(pid) {
-  const { stdout } = await promisify(execFile)("ps", ["-o", "state=", "-p", String(pid)]);
-  return stdout.trim();
 }

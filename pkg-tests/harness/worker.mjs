@@ -11,6 +11,7 @@ import { createInterface } from "node:readline";
 
 import { endWithProcess, killNow, temporaryFolder } from "./cleanup.mjs";
 import { ROOT, workerdBinary } from "./env.mjs";
+import { freeze, thaw } from "./processes.mjs";
 import { until } from "./until.mjs";
 
 const CONFIG = "worker/headwater.capnp";
@@ -25,30 +26,37 @@ export class Worker {
   #config;
   #storage;
   #www;
-  /** The port on loopback; the same after every restart. */
+  #env;
+  /** The port on loopback; the same after every restart. Setting it to 0 has the next start choose a free one. */
   port = 0;
   /** How often it was started. */
   starts = 0;
 
-  /** @param {string} config @param {string} storage @param {string | undefined} www */
-  constructor(config, storage, www) {
+  /**
+   * @param {string} config
+   * @param {string} storage
+   * @param {string | undefined} www
+   * @param {Record<string, string>} env
+   */
+  constructor(config, storage, www, env) {
     this.#config = config;
     this.#storage = storage;
     this.#www = www;
+    this.#env = env;
   }
 
   /**
    * Starts a worker on empty storage; it ends with its owner. Without `www` it serves no page, and with a configuration
-   * other than ours it has none to serve.
+   * other than ours it has none to serve. `env` is what its environment has besides ours.
    * @param {import("./cleanup.mjs").Owner} owner
-   * @param {{ config?: string, www?: string }} [options]
+   * @param {{ config?: string, www?: string, env?: Record<string, string> }} [options]
    */
-  static async start(owner, { config = CONFIG, www } = {}) {
+  static async start(owner, { config = CONFIG, www, env = {} } = {}) {
     const folder = await temporaryFolder(owner, "worker");
     const [storage, nothing] = [join(folder, "storage"), join(folder, "nothing")];
     await mkdir(storage);
     await mkdir(nothing);
-    const worker = new Worker(config, storage, config === CONFIG ? (www ?? nothing) : undefined);
+    const worker = new Worker(config, storage, config === CONFIG ? (www ?? nothing) : undefined, env);
     owner.after(() => worker.kill());
     await worker.start();
     return worker;
@@ -77,7 +85,7 @@ export class Worker {
         ...(this.#www === undefined ? [] : [`--directory-path=www=${this.#www}`]),
         `--socket-addr=http=127.0.0.1:${this.port}`,
       ],
-      { stdio: ["ignore", "pipe", "pipe"], cwd: ROOT },
+      { stdio: ["ignore", "pipe", "pipe"], cwd: ROOT, env: { ...process.env, ...this.#env } },
     );
     this.#child = child;
     this.starts += 1;
@@ -98,6 +106,22 @@ export class Worker {
   /** Asks it to stop; insists after a while, because it waits for open WebSockets. */
   async stop() {
     await this.#end("SIGTERM");
+  }
+
+  /** It accepts connections, and answers nothing. */
+  async freeze() {
+    if (this.#child === undefined) throw new Error("the worker does not run");
+    await freeze(this.#child);
+  }
+
+  /** It goes on where it was. */
+  thaw() {
+    if (this.#child !== undefined) thaw(this.#child);
+  }
+
+  /** Whether it was started and not ended since. */
+  get isRunning() {
+    return this.#child !== undefined;
   }
 
   /** Kills it and starts it again on the same port and storage. */

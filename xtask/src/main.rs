@@ -3,6 +3,7 @@
 mod build;
 mod command;
 mod demo;
+mod drill;
 mod lock;
 mod process;
 mod purity;
@@ -31,6 +32,7 @@ Commands:
   build   compile and bundle: the package, the edge worker and the demo page
   demo    build, start the demo on workerd and print its address
   test    set up, build and run the tests
+  drill   run a group of three, strike its leader again and again, and compare what was promised with what is held
   sim     run simulated clusters from seeds, and replay a seed that failed
   size    print the sizes of what ships and compare them to the budget
   tidy    format, then check formatting, lints and types
@@ -60,6 +62,7 @@ fn run() -> Result<()> {
             Some("build") => build::main(args),
             Some("demo") => demo::main(args),
             Some("test") => test::main(args),
+            Some("drill") => drill::main(args),
             Some("sim") => sim::main(args),
             Some("size") => size::main(args),
             Some("tidy") => tidy::main(args),
