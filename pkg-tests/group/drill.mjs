@@ -38,15 +38,19 @@ const AVAILABLE_MS_MAX = 120_000;
 
 /**
  * One round.
- * @param {{ cluster: Cluster, load: Load, fault: string, round: number, concern: "leader" | "quorum", random: Random }} options
+ * @param {{
+ *   cluster: Cluster, load: Load, fault: string, round: number, concern: "leader" | "quorum", random: Random,
+ *   sessions?: import("../harness/sessions.mjs").Sessions,
+ * }} options
  * @returns {Promise<Round>}
  */
-export async function drillRound({ cluster, load, fault, round, concern, random }) {
+export async function drillRound({ cluster, load, fault, round, concern, random, sessions }) {
   const doc = `round-${round}-${fault}`;
   await cluster.whole(DATABASE);
   const leader = await cluster.leader(DATABASE);
   const mergedBefore = await mergedEntries(cluster);
   await load.begin(doc);
+  sessions?.begin(doc);
   const beganMs = now();
   await flowing(load, doc, beganMs);
   await pause(random.between(STRETCH_MS.min, STRETCH_MS.max));
@@ -54,7 +58,7 @@ export async function drillRound({ cluster, load, fault, round, concern, random 
   const struckMs = now();
   const strike = await /** @type {NonNullable<typeof FAULTS[string]>} */ (FAULTS[fault])({ cluster, leader, database: DATABASE });
   await flowing(load, doc, struckMs);
-  const told = acknowledged(load.writes(doc), concern);
+  const told = acknowledged(await load.writes(doc), concern);
   const next = await cluster.leader(DATABASE, fault === "switchover" ? {} : { except: leader });
   const lostWithout = missing(told, await heldBy(next, doc));
   await strike.end();
@@ -63,10 +67,11 @@ export async function drillRound({ cluster, load, fault, round, concern, random 
   await pause(random.between(STRETCH_MS.min, STRETCH_MS.max));
 
   const toMs = now();
+  await sessions?.end();
   const open = await load.end();
   await cluster.whole(DATABASE);
   const after = await cluster.leader(DATABASE);
-  const written = load.writes(doc);
+  const written = await load.writes(doc);
   const all = acknowledged(written, concern);
   const held = await Promise.all(cluster.nodes.map((node) => heldBy(node, doc)));
   return {
@@ -81,6 +86,16 @@ export async function drillRound({ cluster, load, fault, round, concern, random 
     open,
     merged: Math.max((await mergedEntries(cluster)) - mergedBefore, 0),
   };
+}
+
+/** What a round must not have found. @param {Round} round @param {"leader" | "quorum"} concern */
+export function wrongs({ lost, lostWithout, open }, concern) {
+  return [
+    ...lost.map((key) => `${key} is missing at the end`),
+    // What was told at `leader` alone may be away as long as the leader is that told it.
+    ...(concern === "quorum" ? lostWithout.map((key) => `${key} was missing while the struck one was away`) : []),
+    ...(open > 0 ? [`${open} receipts did not end`] : []),
+  ];
 }
 
 /** A round as one line. @param {Round} round */
@@ -111,15 +126,15 @@ export function summary(rounds) {
 }
 
 /** Waits until a write that was begun after a moment is held by a quorum. @param {Load} load @param {string} doc @param {number} sinceMs */
-async function flowing(load, doc, sinceMs) {
-  await until(() => firstAfter(load.writes(doc), "quorum", sinceMs) !== null, {
+export async function flowing(load, doc, sinceMs) {
+  await until(() => firstAfter(load.own(doc), "quorum", sinceMs) !== null, {
     what: "writes reach a quorum",
     timeoutMs: AVAILABLE_MS_MAX,
   });
 }
 
 /** What a member shows, proved to be the newest. @param {import("../harness/cluster.mjs").ClusterNode} node @param {string} doc */
-async function heldBy(node, doc) {
+export async function heldBy(node, doc) {
   // A leader that was elected a moment ago may not be able to prove it yet.
   const json = await until(
     () => node.worker.json(DATABASE, doc, { query: "?consistency=strong" }).catch((error) => void console.log(`${node.name}: ${error.message}`)),
@@ -191,8 +206,8 @@ async function main(args) {
       if (rounds.length > 0) figures(`drill: ${fault} at ${concern}`, summary(rounds));
     }
     figures(`drill at ${concern}`, summary(done));
-    const wrong = done.filter(({ lost, lostWithout, open }) => lost.length + open > 0 || (concern === "quorum" && lostWithout.length > 0));
-    if (wrong.length > 0) throw new Error(`${wrong.length} rounds lost writes or left receipts open`);
+    const wrong = done.flatMap((round) => wrongs(round, concern));
+    if (wrong.length > 0) throw new Error(`the group broke its word: ${wrong.slice(0, 10).join("; ")}`);
   });
 }
 

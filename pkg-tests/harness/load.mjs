@@ -1,4 +1,4 @@
-/** Several Node.js clients that write to a database all the time, and remember what they were told. */
+/** Several clients, in Node.js and in pages, that write to a database all the time and remember what they were told. */
 
 import { open } from "headwater";
 
@@ -8,10 +8,55 @@ export * from "../../pkg/dist/load.js";
 
 const SETTLED_MS_MAX = 120_000;
 
+/** The same client in a page. */
+class PageWriter {
+  #page;
+
+  /** @param {import("playwright-core").Page} page */
+  constructor(page) {
+    this.#page = page;
+  }
+
+  /**
+   * Opens a database in the test page.
+   * @param {import("playwright-core").Page} page
+   * @param {{ database: string, urls: string[], concern: string, name: string }} what
+   */
+  static async open(page, what) {
+    await page.evaluate(async ({ database, urls, concern, name }) => {
+      const load = await import("/headwater/load.js");
+      const db = await window.headwater.open(database, { url: urls, concern });
+      Object.assign(window, { db, writer: new load.Writer(db, name) });
+    }, what);
+    return new PageWriter(page);
+  }
+
+  /** @param {string} doc @param {number} everyMs */
+  begin(doc, everyMs) {
+    return this.#page.evaluate(([doc, everyMs]) => window.writer.begin(doc, everyMs), [doc, everyMs]);
+  }
+
+  pause() {
+    return this.#page.evaluate(() => window.writer.pause());
+  }
+
+  /** @param {number} timeoutMs */
+  settled(timeoutMs) {
+    return this.#page.evaluate((timeoutMs) => window.writer.settled(timeoutMs), timeoutMs);
+  }
+
+  /** @param {string} doc @returns {Promise<import("../../pkg/dist/load.js").Write[]>} */
+  written(doc) {
+    return this.#page.evaluate((doc) => window.writer.writes.filter((write) => write.doc === doc), doc);
+  }
+}
+
 /** The clients. */
 export class Load {
-  /** @type {Writer[]} */
+  /** Those of this process. @type {Writer[]} */
   writers;
+  /** @type {PageWriter[]} */
+  #pages = [];
 
   /** @param {Writer[]} writers */
   constructor(writers) {
@@ -32,21 +77,39 @@ export class Load {
     return new Load(await Promise.all(opened));
   }
 
+  /**
+   * Has a test page write along.
+   * @param {import("playwright-core").Page} page
+   * @param {{ database: string, urls: string[], concern: "leader" | "quorum" }} options
+   */
+  async join(page, options) {
+    this.#pages.push(await PageWriter.open(page, { ...options, name: `page${this.#pages.length}` }));
+  }
+
   /** Has each of them write into a document from now on. @param {string} doc @param {number} [everyMs] */
   async begin(doc, everyMs = 20) {
-    await Promise.all(this.writers.map((writer) => writer.begin(doc, everyMs)));
+    await Promise.all(this.#all.map((writer) => writer.begin(doc, everyMs)));
   }
 
   /** No more writes; resolves when every receipt has ended, and answers how many did not. */
   async end() {
-    for (const writer of this.writers) writer.pause();
-    const open = await Promise.all(this.writers.map((writer) => writer.settled(SETTLED_MS_MAX)));
+    await Promise.all(this.#all.map((writer) => writer.pause()));
+    const open = await Promise.all(this.#all.map((writer) => writer.settled(SETTLED_MS_MAX)));
     return open.reduce((sum, each) => sum + each, 0);
   }
 
-  /** Every write so far. @param {string} [doc] those of one document only */
-  writes(doc) {
-    const all = this.writers.flatMap(({ writes }) => writes);
-    return doc === undefined ? all : all.filter((write) => write.doc === doc);
+  /** What the clients of this process wrote into a document: at hand at any time. @param {string} doc */
+  own(doc) {
+    return this.writers.flatMap(({ writes }) => writes.filter((write) => write.doc === doc));
+  }
+
+  /** What all of them wrote into a document. @param {string} doc */
+  async writes(doc) {
+    const inPages = await Promise.all(this.#pages.map((page) => page.written(doc)));
+    return [...this.own(doc), ...inPages.flat()];
+  }
+
+  get #all() {
+    return [...this.writers, ...this.#pages];
   }
 }

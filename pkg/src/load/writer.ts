@@ -20,6 +20,9 @@ export interface Write {
   readonly beganMs: number;
   leaderMs: number | null;
   quorumMs: number | null;
+  /** Whose tenure it was when that was told, as far as the client knew. */
+  leaderEpoch: number | null;
+  quorumEpoch: number | null;
   /** The code that its receipt ended with, if it did not reach a quorum. */
   error: string | null;
 }
@@ -60,7 +63,8 @@ export class Writer {
   /** Writes once. */
   write(doc: Document, docName: string): Write {
     const key = `${this.#name}-${this.writes.length}`;
-    const write: Write = { key, doc: docName, beganMs: now(), leaderMs: null, quorumMs: null, error: null };
+    const nothing = { leaderMs: null, quorumMs: null, leaderEpoch: null, quorumEpoch: null, error: null };
+    const write: Write = { key, doc: docName, beganMs: now(), ...nothing };
     this.writes.push(write);
     const receipt = doc.transact(() => doc.getMap(MAP).set(key, write.beganMs));
     const followed = this.#follow(receipt, write);
@@ -82,9 +86,9 @@ export class Writer {
     const options = { timeoutMs: RECEIPT_MS_MAX };
     try {
       await receipt.reached("leader", options);
-      write.leaderMs = now();
+      [write.leaderMs, write.leaderEpoch] = [now(), this.#db.status.epoch];
       await receipt.reached("quorum", options);
-      write.quorumMs = now();
+      [write.quorumMs, write.quorumEpoch] = [now(), this.#db.status.epoch];
     } catch (error) {
       write.error = (error as { code?: string }).code ?? String(error);
     }

@@ -60,12 +60,13 @@ impl Check {
             Check::Slice => {
                 built()?;
                 let browser = setup::browser::find_or_install()?;
-                javascript::run("pkg-tests/slice", (setup::browser::VARIABLE, browser), options)
+                javascript::run("pkg-tests/slice", &[(setup::browser::VARIABLE, browser)], options)
             }
             Check::Group => {
                 built()?;
-                let etcd = setup::etcd::find_or_install()?;
-                javascript::run("pkg-tests/group", (setup::etcd::VARIABLE, etcd), options)
+                let etcd = (setup::etcd::VARIABLE, setup::etcd::find_or_install()?);
+                let browser = (setup::browser::VARIABLE, setup::browser::find_or_install()?);
+                javascript::run("pkg-tests/group", &[etcd, browser], options)
             }
             Check::Format => silent(command::cargo().args(["fmt", "--all", "--check"])),
             Check::Clippy => {

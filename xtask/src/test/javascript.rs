@@ -16,8 +16,8 @@ const SUFFIX: &str = ".test.mjs";
 const TEST_MS_MAX: u32 = 20 * 60 * 1_000;
 const TEST_MS_MAX_FULL: u32 = 3 * 60 * 60 * 1_000;
 
-/// Besides workerd, tests are told of a tool: the variable that names it, and its path.
-pub fn run(directory: &str, (variable, tool): (&str, PathBuf), options: &Options) -> Result<Vec<String>> {
+/// Besides workerd, tests are told of tools: the variable that names each, and its path.
+pub fn run(directory: &str, tools: &[(&str, PathBuf)], options: &Options) -> Result<Vec<String>> {
     let files = files(directory, options.only.as_deref().unwrap_or_default())?;
     let timeout_ms = if options.full { TEST_MS_MAX_FULL } else { TEST_MS_MAX };
     let mut tests = command::node();
@@ -26,7 +26,7 @@ pub fn run(directory: &str, (variable, tool): (&str, PathBuf), options: &Options
         .arg(format!("--test-timeout={timeout_ms}"))
         .args(&files)
         .env("HEADWATER_WORKERD", workerd::binary()?)
-        .env(variable, tool);
+        .envs(tools.iter().map(|(variable, tool)| (variable, tool)));
     options.pass_on(&mut tests);
     let mut figures = Vec::new();
     let mut failed = BTreeSet::new();
