@@ -30,6 +30,11 @@ impl Backoff {
         Millis(self.random() % (bound + 1))
     }
 
+    /// A number up to and including `bound`.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.random() % (bound + 1)
+    }
+
     /// Starts over after a connection that worked.
     pub fn reset(&mut self) {
         self.attempt = 0;

@@ -66,6 +66,8 @@ pub const MEMBER_NAME_BYTES_MAX: usize = 64;
 pub const MEMBER_ADDRESS_BYTES_MAX: usize = 512;
 /// Loss windows that a group's record keeps; the oldest is dropped beyond it.
 pub const LOSS_WINDOWS_MAX: usize = 16;
+/// Acknowledgements of a stage that a node owes at most; beyond it the oldest is left for the replica to ask for.
+pub const ACKS_WAITING_MAX: usize = 65_536;
 /// The longest call or answer between members.
 pub const CALL_BYTES_MAX: usize = 8 << 20;
 /// The most pushes that a follower passes on in one call.

@@ -123,6 +123,12 @@ pub fn log_key(epoch: Epoch, last: Lsn) -> Vec<u8> {
     pair(epoch.0, last.0)
 }
 
+/// The place of a log row.
+pub fn log_place(key: &[u8]) -> Option<(Epoch, Lsn)> {
+    let (epoch, last) = key.split_first_chunk::<8>()?;
+    Some((Epoch(u64::from_be_bytes(*epoch)), Lsn(u64::from_be_bytes(last.try_into().ok()?))))
+}
+
 /// The key of a document's row.
 pub fn doc_key(doc: &DocName) -> Vec<u8> {
     doc.as_str().as_bytes().to_vec()

@@ -110,7 +110,7 @@ fn a_node_that_often_sleeps_still_writes_checkpoints() {
             world.hibernate();
         }
     }
-    let key = headwater_core::store::meta_key("checkpoint");
+    let key = headwater_core::store::meta_key("held");
     let meta = world.node.disk.rows(headwater_core::store::Table::Meta);
     assert!(meta.iter().any(|row| row.key == key), "a start would read the whole log");
     world.node.scans = 0;

@@ -16,7 +16,11 @@ fn voter(n: usize, priority: u64) -> Member {
 }
 
 fn observer(n: usize) -> Member {
-    Member { name: name(n), role: Role::Observer { delay_ms: 60_000 }, address: format!("http://node-{n}").into() }
+    Member {
+        name: name(n),
+        role: Role::Observer { delay_ms: 60_000, via: None },
+        address: format!("http://node-{n}").into(),
+    }
 }
 
 fn group(voters: usize, quorum: usize) -> Record {

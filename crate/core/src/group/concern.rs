@@ -90,7 +90,7 @@ impl Concern {
 }
 
 /// How far at least `n` of them hold the log.
-pub(super) fn held_by(held: impl Iterator<Item = Lsn>, n: usize) -> Lsn {
+pub(crate) fn held_by(held: impl Iterator<Item = Lsn>, n: usize) -> Lsn {
     let mut held: Vec<Lsn> = held.collect();
     held.sort_unstable_by(|a, b| b.cmp(a));
     n.checked_sub(1).and_then(|place| held.get(place).copied()).unwrap_or_default()

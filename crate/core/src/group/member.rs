@@ -37,7 +37,7 @@ impl fmt::Display for MemberName {
 }
 
 /// What a member may do besides holding the logs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Counts for the quorum, and can lead. Of several that could, the one with the highest priority should.
     Voter {
@@ -48,6 +48,8 @@ pub enum Role {
     Observer {
         /// How long it holds back what it has received, in milliseconds: a member to recover from mistakes with.
         delay_ms: u64,
+        /// Which member feeds it; the leader does if it is none.
+        via: Option<MemberName>,
     },
 }
 
@@ -76,6 +78,11 @@ impl Member {
         }
     }
 
+    /// Whether another member than the leader feeds it.
+    pub fn is_fed_by_another(&self) -> bool {
+        matches!(self.role, Role::Observer { via: Some(_), .. })
+    }
+
     /// Whether it may lead.
     pub fn can_lead(&self) -> bool {
         self.priority() > 0
@@ -90,6 +97,20 @@ pub(super) fn check(members: &[Member], quorum: usize) -> Result<(), Error> {
     for (place, member) in members.iter().enumerate() {
         if members[..place].iter().any(|other| other.name == member.name) {
             return Err(Error::malformed(format!("the group names member {} twice", member.name)));
+        }
+        if let Role::Observer { via: Some(via), .. } = &member.role {
+            // Chains end at a voter: two observers that feed each other would wait for ever.
+            let feeder = members.iter().find(|other| other.name == *via);
+            let is_possible = feeder.is_some_and(|other| match &other.role {
+                Role::Voter { .. } => true,
+                Role::Observer { via, .. } => via.is_none(),
+            });
+            if !is_possible {
+                return Err(Error::malformed(format!(
+                    "{} is fed by {via}, which is neither a voter nor an observer that the leader feeds",
+                    member.name
+                )));
+            }
         }
         let address = &member.address;
         if address.len() > MEMBER_ADDRESS_BYTES_MAX {

@@ -25,7 +25,12 @@ pub(super) fn write(record: &Record, f: &mut fmt::Formatter<'_>) -> fmt::Result 
     for Member { name, role, address } in &record.members {
         match role {
             Role::Voter { priority } => writeln!(f, "voter {name} priority {priority} at {address}")?,
-            Role::Observer { delay_ms } => writeln!(f, "observer {name} delay_ms {delay_ms} at {address}")?,
+            Role::Observer { delay_ms, via: None } => {
+                writeln!(f, "observer {name} delay_ms {delay_ms} at {address}")?;
+            }
+            Role::Observer { delay_ms, via: Some(via) } => {
+                writeln!(f, "observer {name} delay_ms {delay_ms} via {via} at {address}")?;
+            }
         }
     }
     for (epoch, length) in record.sealed.epochs() {
@@ -87,7 +92,11 @@ impl Draft {
                 self.member(name, Role::Voter { priority: number(priority)? }, address)
             }
             ["observer", name, "delay_ms", delay_ms, "at", address] => {
-                self.member(name, Role::Observer { delay_ms: number(delay_ms)? }, address)
+                self.member(name, Role::Observer { delay_ms: number(delay_ms)?, via: None }, address)
+            }
+            ["observer", name, "delay_ms", delay_ms, "via", via, "at", address] => {
+                let via = Some(MemberName::new(via)?);
+                self.member(name, Role::Observer { delay_ms: number(delay_ms)?, via }, address)
             }
             ["sealed", epoch, length] => {
                 let (epoch, length) = (Epoch(number(epoch)?), Lsn(number(length)?));

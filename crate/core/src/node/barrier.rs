@@ -1,15 +1,16 @@
 //! Those who wait for the node to hold something: barriers of replicas and queries over HTTP.
 //!
-//! A strong one must also see a commit that began after it arrived: only an instance that is still in charge can
-//! complete one. So must bad news: that a position is lost may be said by the one in charge only, because an instance that
-//! was replaced simply has not heard of it.
+//! A strong one needs a proof that began after it arrived: a commit, which only an instance that is still in charge can
+//! complete, and in a group a round of a quorum, which only the leader can. So does bad news: that a position is lost may be
+//! said by the one in charge only, because whoever was replaced simply has not heard of it. A follower has its leader
+//! prove and say.
 
 use super::{Node, Output, Query};
 use crate::bookmark::{self, Bookmark};
 use crate::error::{Code, Error};
 use crate::frame::NodeFrame;
 use crate::frontier::Frontier;
-use crate::ids::{ConnId, DocName, Lsn, Millis, Token};
+use crate::ids::{ConnId, DocName, Millis, Token};
 use crate::limits::{BARRIERS_PER_CONNECTION_MAX, WAITING_LOGS_MAX};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,13 +27,17 @@ enum Who {
     Doubt {
         conn: ConnId,
     },
+    /// A follower that asks for one of its own.
+    Member {
+        call: u64,
+    },
 }
 
 impl Who {
     fn conn(&self) -> Option<ConnId> {
         match self {
             Who::Barrier { conn, .. } | Who::Doubt { conn } => Some(*conn),
-            Who::Query { .. } => None,
+            Who::Query { .. } | Who::Member { .. } => None,
         }
     }
 }
@@ -41,7 +46,12 @@ impl Who {
 enum Proof {
     NotAsked,
     Wanted,
-    Begun(Token),
+    /// By this commit, and by a round of the quorum with this number.
+    Begun(Token, u64),
+    /// The commit is durable.
+    Committed(u64),
+    /// By the leader, which this follower has asked.
+    Asked(u64),
     Given,
 }
 
@@ -49,9 +59,10 @@ enum Proof {
 struct Waiter {
     who: Who,
     frontier: Frontier,
-    /// Where in the log all of the frontier's writes stand, once all have arrived. Later writes of the same origins do
+    /// Where in the logs all of the frontier's writes stand, once all have arrived. Later writes of the same origins do
     /// not move it.
-    arrived: Option<Lsn>,
+    arrived: Option<Frontier>,
+    is_strong: bool,
     proof: Proof,
     deadline: Option<Millis>,
 }
@@ -69,18 +80,92 @@ impl Waiters {
     }
 
     /// A commit begins; whether anybody counts on it.
-    pub(super) fn begin_proof(&mut self, token: Token) -> bool {
+    pub(super) fn begin_proof(&mut self, token: Token, round: u64) -> bool {
         let wanted = self.waiting.iter_mut().filter(|waiter| waiter.proof == Proof::Wanted);
         wanted.fold(false, |_, waiter| {
-            waiter.proof = Proof::Begun(token);
+            waiter.proof = Proof::Begun(token, round);
             true
         })
     }
 
-    pub(super) fn proved(&mut self, token: Token) {
-        for waiter in self.waiting.iter_mut().filter(|waiter| waiter.proof == Proof::Begun(token)) {
-            waiter.proof = Proof::Given;
+    /// A commit is durable: for whoever counts on it, a round of the quorum is what is left.
+    pub(super) fn committed(&mut self, token: Token) {
+        for waiter in &mut self.waiting {
+            match waiter.proof {
+                Proof::Begun(begun, round) if begun == token => waiter.proof = Proof::Committed(round),
+                _ => {}
+            }
         }
+    }
+
+    /// A quorum has confirmed this round and all before it.
+    pub(super) fn confirmed(&mut self, round: u64) {
+        for waiter in &mut self.waiting {
+            match waiter.proof {
+                Proof::Committed(begun) if begun <= round => waiter.proof = Proof::Given,
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether anybody waits.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Whether somebody has a proof and was not answered.
+    pub(super) fn has_proof(&self) -> bool {
+        self.waiting.iter().any(|waiter| waiter.proof == Proof::Given)
+    }
+
+    /// Whether somebody waits for a round of the quorum.
+    pub(super) fn needs_round(&self) -> bool {
+        self.waiting.iter().any(|waiter| matches!(waiter.proof, Proof::Begun(..) | Proof::Committed(_)))
+    }
+
+    /// Who can prove is another one now: every proof begins anew.
+    pub(super) fn prove_anew(&mut self) {
+        self.waiting.iter_mut().filter(|waiter| waiter.proof != Proof::NotAsked).for_each(|w| w.proof = Proof::Wanted);
+    }
+
+    /// The frontiers for which a follower has to ask its leader, each with the number of the question. The strong ones
+    /// among them that name nothing share one.
+    pub(super) fn to_ask(&mut self, mut next: impl FnMut() -> u64) -> Vec<(u64, Frontier)> {
+        let mut asked: Vec<(u64, Frontier)> = Vec::new();
+        for waiter in self.waiting.iter_mut().filter(|waiter| waiter.proof == Proof::Wanted) {
+            let shared = asked.iter().find(|(_, frontier)| *frontier == waiter.frontier).map(|(number, _)| *number);
+            let number = shared.unwrap_or_else(&mut next);
+            if shared.is_none() {
+                asked.push((number, waiter.frontier.clone()));
+            }
+            waiter.proof = Proof::Asked(number);
+        }
+        asked
+    }
+
+    /// The leader has answered: whoever asked needs what it held; or it did not, and is to be asked again.
+    pub(super) fn leader_at(&mut self, number: u64, at: Option<&Frontier>) {
+        for waiter in self.waiting.iter_mut().filter(|waiter| waiter.proof == Proof::Asked(number)) {
+            match at {
+                Some(at) => {
+                    waiter.proof = Proof::Given;
+                    let mut place = waiter.frontier.epochs_only();
+                    place.join(&at.epochs_only());
+                    waiter.arrived = Some(place);
+                }
+                None => waiter.proof = Proof::Wanted,
+            }
+        }
+    }
+
+    fn take_asked(&mut self, number: u64) -> Vec<Who> {
+        self.waiting.extract_if(.., |waiter| waiter.proof == Proof::Asked(number)).map(|waiter| waiter.who).collect()
+    }
+
+    fn take_unproved(&mut self) -> Vec<Who> {
+        let is_unproved =
+            |waiter: &mut Waiter| waiter.is_strong && !matches!(waiter.proof, Proof::NotAsked | Proof::Given);
+        self.waiting.extract_if(.., is_unproved).map(|waiter| waiter.who).collect()
     }
 
     pub(super) fn next_deadline(&self) -> Option<Millis> {
@@ -107,7 +192,7 @@ impl Waiters {
     pub(super) fn take_queries(&mut self) -> Vec<u64> {
         let waiting = std::mem::take(&mut self.waiting).into_iter().filter_map(|waiter| match waiter.who {
             Who::Query { id, .. } => Some(id),
-            Who::Barrier { .. } | Who::Doubt { .. } => None,
+            Who::Barrier { .. } | Who::Doubt { .. } | Who::Member { .. } => None,
         });
         waiting.chain(std::mem::take(&mut self.reading)).collect()
     }
@@ -130,6 +215,7 @@ impl Waiters {
             who: Who::Barrier { conn, id },
             frontier,
             arrived: None,
+            is_strong: false,
             proof: Proof::NotAsked,
             deadline: None,
         });
@@ -149,7 +235,7 @@ impl Node {
         }
         let proof = if strong { Proof::Wanted } else { Proof::NotAsked };
         let who = Who::Barrier { conn, id };
-        self.answer_or_keep(Waiter { who, frontier, arrived: None, proof, deadline: None });
+        self.answer_or_keep(Waiter { who, frontier, arrived: None, is_strong: strong, proof, deadline: None });
         // One that goes on waiting must survive hibernation.
         let waits_on = self.waiters.barriers_of(conn).any(|(other, _)| other == id);
         if let Some(state) = self.conns.get_mut(&conn) {
@@ -164,7 +250,36 @@ impl Node {
         if self.waiters.waiting.iter().any(|waiter| waiter.who == who) {
             return; // One proof tells.
         }
-        self.waiters.waiting.push(Waiter { who, frontier, arrived: None, proof: Proof::Wanted, deadline: None });
+        let proof = Proof::Wanted;
+        self.waiters.waiting.push(Waiter { who, frontier, arrived: None, is_strong: false, proof, deadline: None });
+    }
+
+    /// A follower asks on behalf of its own clients.
+    pub(super) fn member_barrier(&mut self, call: u64, frontier: Frontier, deadline: Millis) {
+        let (who, deadline) = (Who::Member { call }, Some(deadline));
+        self.answer_or_keep(Waiter { who, frontier, arrived: None, is_strong: true, proof: Proof::Wanted, deadline });
+    }
+
+    /// The leader says that what these wait for cannot be had.
+    pub(super) fn leader_refused(&mut self, number: u64, error: &Error) {
+        let asked = self.waiters.take_asked(number);
+        asked.into_iter().for_each(|who| self.end_waiter(who, Err(error.clone())));
+    }
+
+    /// Followers that asked are to ask another one.
+    pub(super) fn fail_members(&mut self, error: &Error) {
+        let is_member = |waiter: &mut Waiter| matches!(waiter.who, Who::Member { .. });
+        let members: Vec<Waiter> = self.waiters.waiting.extract_if(.., is_member).collect();
+        members.into_iter().for_each(|waiter| self.end_waiter(waiter.who, Err(error.clone())));
+    }
+
+    /// Nobody can prove anything here for now.
+    pub(super) fn fail_strong(&mut self) {
+        let message = "too few members of the group can be reached to prove that nothing newer exists; read again later, \
+                       or with another consistency";
+        let error = Error::new(Code::StrongUnavailable, message);
+        let unproved = self.waiters.take_unproved();
+        unproved.into_iter().for_each(|who| self.end_waiter(who, Err(error.clone())));
     }
 
     pub(super) fn query(&mut self, query: Query, now: Millis) {
@@ -175,7 +290,8 @@ impl Node {
         let proof = if strong { Proof::Wanted } else { Proof::NotAsked };
         let deadline = Some(now.after(timeout));
         let who = Who::Query { id, doc };
-        self.answer_or_keep(Waiter { who, frontier: bookmark.frontier, arrived: None, proof, deadline });
+        let frontier = bookmark.frontier;
+        self.answer_or_keep(Waiter { who, frontier, arrived: None, is_strong: strong, proof, deadline });
     }
 
     pub(super) fn expire_queries(&mut self, now: Millis) {
@@ -204,8 +320,12 @@ impl Node {
                 Err(_) => {}
                 Ok(place) => waiter.arrived = place,
             }
+            // What is committed here was acknowledged before the question came.
+            if let (Some(place), true) = (&mut waiter.arrived, waiter.is_strong && self.is_leading()) {
+                place.join(&self.log.held);
+            }
         }
-        let is_held = waiter.arrived.is_some_and(|place| place <= self.log.end);
+        let is_held = waiter.arrived.as_ref().is_some_and(|place| self.visible.dominates_epochs(place));
         if is_held && matches!(waiter.proof, Proof::NotAsked | Proof::Given) {
             self.end_waiter(waiter.who, Ok(()));
         } else {
@@ -234,9 +354,44 @@ impl Node {
                 let result = Ok(Bookmark::new(self.generation, self.frontier()));
                 self.outputs.push_back(Output::Answer { query: id, result });
             }
+            (Who::Member { call }, Ok(())) => self.answer_barrier(call, Ok(())),
+            (Who::Member { call }, Err(error)) => self.answer_barrier(call, Err(error)),
             (Who::Query { id, .. }, Err(error)) => {
                 self.outputs.push_back(Output::Answer { query: id, result: Err(error) });
             }
         }
+    }
+}
+
+impl Node {
+    /// Where in the logs everything that `frontier` names stands, visible or not yet; nothing while a write that it names
+    /// has not arrived, and an error if it names entries that are not here.
+    fn place_of(&self, frontier: &Frontier) -> Result<Option<Frontier>, Error> {
+        if !self.log.held.dominates_epochs(frontier) {
+            return Err(self.lost(frontier));
+        }
+        let mut place = frontier.epochs_only();
+        for (origin, seq) in frontier.origins() {
+            match self.origins.get(origin).filter(|place| place.seq >= seq) {
+                Some(at) => place.advance_epoch(at.epoch, at.lsn),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(place))
+    }
+
+    fn lost(&self, frontier: &Frontier) -> Error {
+        let missing = frontier.epochs().filter(|(epoch, lsn)| self.log.held.lsn(*epoch) < *lsn);
+        let missing: Vec<String> = missing
+            .map(|(epoch, lsn)| format!("entries {} to {lsn} of epoch {epoch}", self.log.held.lsn(epoch).next()))
+            .collect();
+        Error::new(
+            Code::BookmarkLost,
+            format!(
+                "the bookmark names what the leader does not have: {}. It was lost, or comes back with the member that \
+                 holds it; read without the bookmark, or wait for that member",
+                missing.join(", ")
+            ),
+        )
     }
 }

@@ -10,7 +10,8 @@ use crate::bookmark::Bookmark;
 use crate::error::{Code, Error};
 use crate::frame::NodeFrame;
 use crate::frontier::Frontier;
-use crate::ids::{ConnId, DocName, Lsn, Token};
+use crate::group::MemberName;
+use crate::ids::{ConnId, DocName, Epoch, Lsn, Token};
 use crate::limits::{
     BATCH_BYTES_TARGET, BATCH_WRITES_MAX, CATCH_UP_FRAMES_AHEAD, SCAN_BYTES_MAX, SCAN_ROWS_MAX, SUBSCRIPTIONS_MAX,
 };
@@ -20,8 +21,20 @@ use crate::store::{self, Row, Scan, Table};
 /// Who waits for rows of the log.
 #[derive(Clone, Debug)]
 pub(super) enum Reader {
-    Group { conn: ConnId, group: u64 },
-    Query { id: u64, doc: DocName },
+    Group {
+        conn: ConnId,
+        group: u64,
+    },
+    Query {
+        id: u64,
+        doc: DocName,
+    },
+    /// The live streams.
+    Live,
+    /// A member that this one streams to.
+    Member(MemberName),
+    /// A member that asked.
+    Call(u64),
 }
 
 impl Node {
@@ -32,7 +45,7 @@ impl Node {
         frontier: Frontier,
         docs: Vec<DocName>,
     ) -> Result<(), Error> {
-        if !self.frontier().dominates_epochs(&frontier) {
+        if self.is_doubtful(&frontier) {
             self.doubt(conn, frontier);
             return Ok(());
         }
@@ -60,7 +73,7 @@ impl Node {
 
     /// A group that lost its last document has nothing to catch up with; its replica may still wait for it to be live.
     pub(super) fn end_empty_groups(&mut self, conn: ConnId) {
-        let held = self.frontier();
+        let held = self.visible.clone();
         let groups = self.conn(conn).groups.iter_mut().filter(|(_, group)| group.docs.is_empty());
         let empty: Vec<u64> = groups
             .map(|(id, group)| {
@@ -83,11 +96,10 @@ impl Node {
 
     /// Takes the next step for one group: live, or one more page.
     pub(super) fn advance_catch_up(&mut self, conn: ConnId, group: u64) {
-        let (epoch, end) = (self.log.epoch, self.log.end);
         let Some(state) = self.conns.get_mut(&conn) else { return };
         let Some(waiting) = state.groups.get_mut(&group).filter(|waiting| !waiting.is_reading) else { return };
-        let at = waiting.at.lsn(epoch);
-        if at >= end {
+        let behind = self.visible.epochs().find(|(epoch, end)| waiting.at.lsn(*epoch) < *end);
+        let Some((epoch, _)) = behind else {
             let docs = std::mem::take(&mut waiting.docs);
             state.groups.remove(&group);
             state.live.extend(docs);
@@ -95,10 +107,12 @@ impl Node {
             self.tell_through(conn);
             let frontier = self.frontier();
             self.send(conn, &NodeFrame::Live { group, frontier });
-            self.attach_if_changed(conn);
-        } else if waiting.credit > 0 {
+            return self.attach_if_changed(conn);
+        };
+        if waiting.credit > 0 {
             waiting.is_reading = true;
-            self.read_log_after(at, Reader::Group { conn, group });
+            let at = waiting.at.lsn(epoch);
+            self.read_log_after(epoch, at, Reader::Group { conn, group });
         }
     }
 
@@ -109,14 +123,20 @@ impl Node {
     }
 
     pub(super) fn read_query(&mut self, id: u64, doc: DocName) {
-        if self.log.end == Lsn(0) {
-            return self.answer_page(id, doc, Vec::new());
+        let first = self.visible.epochs().next();
+        match first {
+            Some((epoch, _)) => self.read_log_after(epoch, Lsn(0), Reader::Query { id, doc }),
+            None => self.answer_page(id, doc, Vec::new()),
         }
-        self.read_log_after(Lsn(0), Reader::Query { id, doc });
     }
 
     pub(super) fn scanned(&mut self, token: Token, rows: Vec<Row>) {
         let Some((reader, after)) = self.scans.remove(&token) else { return };
+        let reader = match reader {
+            Reader::Member(name) => return self.feed_rows(&name, rows),
+            Reader::Call(call) => return self.answer_fetch(call, rows),
+            reader => reader,
+        };
         let segments: Result<Vec<Segment>, Error> = rows.iter().map(|row| Segment::from_bytes(&row.value)).collect();
         match segments {
             Err(error) => {
@@ -131,19 +151,21 @@ impl Node {
             Ok(segments) => match reader {
                 Reader::Group { conn, group } => self.send_page(conn, group, segments),
                 Reader::Query { id, doc } => self.answer_page(id, doc, segments),
+                Reader::Live | Reader::Member(_) | Reader::Call(_) => self.show_page(segments),
             },
         }
     }
 
     fn send_page(&mut self, conn: ConnId, group: u64, segments: Vec<Segment>) {
-        let end = self.log.end;
         let Some(state) = self.conns.get_mut(&conn) else { return };
         let Some(waiting) = state.groups.get_mut(&group) else { return };
         waiting.is_reading = false;
+        let epoch = segments.first().map_or(Epoch(0), |segment| segment.epoch);
+        let end = self.visible.lsn(epoch);
         let mut frames: Vec<(Lsn, Batch)> = Vec::new();
         let mut weight = usize::MAX;
         for segment in segments {
-            // Rows of a commit that is under way may be there already; they come with its broadcast.
+            // Rows that are not visible yet may be there already; they come with their broadcast.
             if segment.last() > end {
                 break;
             }
@@ -170,7 +192,6 @@ impl Node {
         }
         waiting.credit -= frames.len() as i64;
         state.is_changed = true;
-        let epoch = self.log.epoch;
         for (through, batch) in frames {
             self.send(conn, &NodeFrame::Entries { group, epoch, through, batch });
         }
@@ -182,8 +203,8 @@ impl Node {
         if !self.waiters.is_reading(id) {
             return; // Cancelled.
         }
-        let (end, last) = (self.log.end, segments.last().map(Segment::last));
-        let committed = segments.into_iter().filter(|segment| segment.last() <= end);
+        let last = segments.last().map(|segment| (segment.epoch, segment.last()));
+        let committed = segments.into_iter().filter(|segment| segment.last() <= self.visible.lsn(segment.epoch));
         let updates: Vec<_> = committed
             .flat_map(|segment| segment.batch.filtered(|_, name| *name == doc).writes)
             .flat_map(|write| write.parts.into_iter().map(|part| part.update))
@@ -191,9 +212,14 @@ impl Node {
         if !updates.is_empty() {
             self.outputs.push_back(Output::Content { query: id, updates });
         }
-        match last {
-            Some(last) if last < end => self.read_log_after(last, Reader::Query { id, doc }),
-            _ => {
+        // On in this epoch, or with the next one that has entries.
+        let next = last.and_then(|(epoch, last)| {
+            let rest = self.visible.epochs().find(|(of, end)| *of > epoch || (*of == epoch && last < *end));
+            rest.map(|(of, _)| if of == epoch { (of, last) } else { (of, Lsn(0)) })
+        });
+        match next {
+            Some((epoch, at)) => self.read_log_after(epoch, at, Reader::Query { id, doc }),
+            None => {
                 self.waiters.forget_query(id);
                 let result = Ok(Bookmark::new(self.generation, self.frontier()));
                 self.outputs.push_back(Output::Answer { query: id, result });
@@ -201,13 +227,13 @@ impl Node {
         }
     }
 
-    fn read_log_after(&mut self, lsn: Lsn, reader: Reader) {
+    pub(super) fn read_log_after(&mut self, epoch: Epoch, lsn: Lsn, reader: Reader) {
         let token = self.token();
         self.scans.insert(token, (reader, lsn));
         let scan = Scan {
             table: Table::Log,
-            from: store::log_key(self.log.epoch, lsn.next()),
-            to: None,
+            from: store::log_key(epoch, lsn.next()),
+            to: Some(store::log_key(Epoch(epoch.0 + 1), Lsn(0))),
             limit: Some((SCAN_ROWS_MAX, SCAN_BYTES_MAX)),
         };
         self.outputs.push_back(Output::Scan { token, scan });

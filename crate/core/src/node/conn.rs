@@ -4,7 +4,7 @@ use super::{Node, Output};
 use crate::batch::Write;
 use crate::error::{Code, Error};
 use crate::frontier::Frontier;
-use crate::ids::{ConnId, DocName, Lsn, Millis, Origin, Seq};
+use crate::ids::{ConnId, DocName, Millis, Origin, Seq};
 use crate::limits::{ATTACHMENT_BYTES_MAX, BARRIERS_PER_CONNECTION_MAX, SUBSCRIPTIONS_MAX};
 use crate::sorted::{Map, Set};
 use crate::wire::{Reader, Writer};
@@ -26,7 +26,7 @@ pub(super) struct Conn {
     pub(super) groups: Map<u64, Group>,
     pub(super) last_group: u64,
     /// How far the replica has been told that the live stream has come.
-    pub(super) sent: Lsn,
+    pub(super) sent: Frontier,
     /// Whether the attachment is out of date.
     pub(super) is_changed: bool,
 }

@@ -366,6 +366,8 @@ pub struct MemberStatus {
     pub applied: Frontier,
     /// Entries that it does not hold durably.
     pub lag_entries: u64,
+    /// What those weigh, at most.
+    pub lag_bytes: u64,
     /// For how long it has been behind; `None` if it never answered.
     pub lag: Option<Millis>,
 }

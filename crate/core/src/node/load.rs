@@ -5,6 +5,7 @@
 use super::origins::Place;
 use super::{Input, Node, Output, Phase};
 use crate::error::{Code, Error};
+use crate::frontier::Frontier;
 use crate::ids::{Epoch, Generation, Lsn, Millis, Seq};
 use crate::limits::{SCAN_BYTES_MAX, SCAN_ROWS_MAX};
 use crate::segment::Segment;
@@ -12,7 +13,8 @@ use crate::store::{self, Row, Scan, StoreOp, Table};
 use crate::wire::{Reader, Writer};
 
 const GENERATION: &str = "generation";
-const CHECKPOINT: &str = "checkpoint";
+const CHECKPOINT: &str = "held";
+const MEMBER: &str = "member";
 
 /// How far the start has come.
 #[derive(Default)]
@@ -62,6 +64,8 @@ impl Node {
                 loading.step = Step::Empty;
                 self.scan_log_for_load();
             }
+            // A member's database begins with the group's record.
+            Step::Empty if rows.is_empty() && self.group.is_some() => self.loaded(now),
             Step::Empty if rows.is_empty() => {
                 loading.step = Step::Creating;
                 self.create();
@@ -84,11 +88,9 @@ impl Node {
                 }
                 self.scan_log_for_load();
             }
-            Step::Log if rows.is_empty() => self.begin_serving(now),
+            Step::Log if rows.is_empty() => self.loaded(now),
             Step::Log => {
-                for row in rows {
-                    self.load_segment(&row)?;
-                }
+                self.load_segments(&rows)?;
                 self.scan_log_for_load();
             }
             Step::Creating => unreachable!("nothing is read while a database is created"),
@@ -99,9 +101,7 @@ impl Node {
     fn create(&mut self) {
         self.generation = self.config.fresh_generation;
         self.log.epoch = Epoch(1);
-        let mut value = Writer::default();
-        value.fixed(self.generation.0).uint(self.log.epoch.0);
-        let op = StoreOp::Put { table: Table::Meta, key: store::meta_key(GENERATION), value: value.0 };
+        let op = self.generation_row();
         let token = self.token();
         self.outputs.push_back(Output::Persist { token, ops: vec![op] });
     }
@@ -113,8 +113,56 @@ impl Node {
         self.log.epoch = Epoch(value.uint()?);
         value.end()?;
         if let Some(mut value) = fact(CHECKPOINT) {
-            self.log.resume_at(Lsn(value.uint()?));
+            self.log.held = Frontier::decode(&mut value)?;
             value.end()?;
+        }
+        // What follows the checkpoint may have been shown or not: of a member, it is shown again.
+        self.visible = self.log.held.clone();
+        if let (Some(mut value), Some(group)) = (fact(MEMBER), &mut self.group) {
+            group.load(Epoch(value.uint()?), Epoch(value.uint()?), value.uint()? == 1, &self.visible);
+            value.end()?;
+        }
+        Ok(())
+    }
+
+    /// The change that stores the generation, and the epoch that the database began in.
+    pub(super) fn generation_row(&self) -> StoreOp {
+        let mut value = Writer::default();
+        value.fixed(self.generation.0).uint(1);
+        StoreOp::Put { table: Table::Meta, key: store::meta_key(GENERATION), value: value.0 }
+    }
+
+    /// The change that stores what this member has promised.
+    pub(super) fn member_row(&self, promised: Epoch, led: Epoch, is_joined: bool) -> StoreOp {
+        let mut value = Writer::default();
+        value.uint(promised.0).uint(led.0).uint(u64::from(is_joined));
+        StoreOp::Put { table: Table::Meta, key: store::meta_key(MEMBER), value: value.0 }
+    }
+
+    // All of the log is known.
+    fn loaded(&mut self, now: Millis) {
+        let epoch = self.log.epoch;
+        self.log.begin_epoch(epoch);
+        self.begin_group(now);
+        if self.group.is_none() {
+            self.visible = self.log.held.clone();
+        }
+        self.begin_serving(now);
+    }
+
+    // Rows come in the order of their keys, so epoch by epoch. Of an epoch whose beginning the checkpoint covers, the
+    // rows before it are passed over.
+    fn load_segments(&mut self, rows: &[Row]) -> Result<(), Error> {
+        for row in rows {
+            let segment = Segment::from_bytes(&row.value)?;
+            if self.load_at < (segment.epoch, self.log.held.lsn(segment.epoch)) {
+                self.load_at = (segment.epoch, self.log.held.lsn(segment.epoch));
+            }
+            if segment.last() <= self.log.held.lsn(segment.epoch) {
+                return Ok(()); // The next scan begins after the checkpoint.
+            }
+            self.load_segment(row, &segment)?;
+            self.load_at = (segment.epoch, segment.last());
         }
         Ok(())
     }
@@ -128,22 +176,20 @@ impl Node {
         Ok(())
     }
 
-    fn load_segment(&mut self, row: &Row) -> Result<(), Error> {
-        let segment = Segment::from_bytes(&row.value)?;
-        let follows = segment.epoch == self.log.epoch && segment.first == self.log.end.next();
-        if !follows || row.key != store::log_key(segment.epoch, segment.last()) {
+    fn load_segment(&mut self, row: &Row, segment: &Segment) -> Result<(), Error> {
+        let end = self.log.held.lsn(segment.epoch);
+        if segment.first != end.next() || row.key != store::log_key(segment.epoch, segment.last()) {
             return Err(Error::malformed(format!(
-                "the log row of entries {} to {} does not follow entry {}",
+                "the log row of entries {} to {} does not follow entry {end}",
                 segment.first,
                 segment.last(),
-                self.log.end
             )));
         }
         for (place, write) in segment.batch.writes.iter().enumerate() {
             let lsn = Lsn(segment.first.0 + place as u64);
             self.origins.appended(write.origin, Place { seq: write.seq, epoch: segment.epoch, lsn });
         }
-        self.log.resume_at(segment.last());
+        self.log.held.advance_epoch(segment.epoch, segment.last());
         // They count like rows of this instance, or a node that is often restarted would never write a checkpoint.
         self.log.rows_since_checkpoint += 1;
         Ok(())
@@ -157,7 +203,7 @@ impl Node {
     fn scan_log_for_load(&mut self) {
         self.scan_for_load(Scan {
             table: Table::Log,
-            from: store::log_key(self.log.epoch, self.log.end.next()),
+            from: store::log_key(self.load_at.0, self.load_at.1.next()),
             to: None,
             limit: Some((SCAN_ROWS_MAX, SCAN_BYTES_MAX)),
         });
@@ -165,10 +211,10 @@ impl Node {
 }
 
 /// The changes that make the next start read the log from here on.
-pub(super) fn checkpoint(node: &mut Node, lsn: Lsn) -> Vec<StoreOp> {
+pub(super) fn checkpoint(node: &mut Node) -> Vec<StoreOp> {
     let mut ops = node.origins.checkpoint();
     let mut value = Writer::default();
-    value.uint(lsn.0);
+    node.visible.encode(&mut value);
     ops.push(StoreOp::Put { table: Table::Meta, key: store::meta_key(CHECKPOINT), value: value.0 });
     ops
 }

@@ -1,8 +1,9 @@
-//! A node in the leader role: it takes writes from replicas, gives each an LSN, commits them in groups, and only then
-//! acknowledges and broadcasts them.
+//! A node: alone, or as a member of a group (`group`). Leading, it takes writes from replicas, gives each an LSN, commits
+//! them in groups, and only then acknowledges them, and broadcasts them once a quorum has them.
 //!
 //! The invariants, and where they are kept:
-//! - nothing is acknowledged or broadcast before the storage commit that holds it (`log`);
+//! - nothing is acknowledged before the storage commit that holds it (`log`, `acks`), and nothing is shown before a quorum
+//!   holds it (`visible`);
 //! - one effect for each `(origin, seq)`, however often it is pushed (`origins`);
 //! - a replica is told "through LSN n" only after everything up to n that concerns it was sent (`conn`);
 //! - a barrier is answered only when what it names is committed, a strong one only after a commit that began after it
@@ -10,8 +11,10 @@
 //!
 //! It deliberately knows no documents: updates are opaque after `check` has said that they decode.
 
+mod acks;
 mod barrier;
 mod catch_up;
+mod concerns;
 mod conn;
 pub mod group;
 mod io;
@@ -19,20 +22,25 @@ mod load;
 mod log;
 mod origins;
 mod push;
+mod visible;
 
 use crate::error::{Code, Error};
 use crate::frame::{ClientFrame, NodeFrame, PROTOCOL_VERSION};
 use crate::frontier::Frontier;
-use crate::ids::{ConnId, Generation, Lsn, Millis, Token};
+use crate::ids::{ConnId, Epoch, Generation, Lsn, Millis, Token};
 use crate::limits::LOADING_INPUTS_MAX;
 use crate::sorted::Map;
+use acks::Acks;
 use barrier::Waiters;
+use concerns::Awaiting;
 use conn::Conn;
+use group::{Group, Growth};
 pub use io::*;
 use load::Loading;
 use log::Log;
 use origins::OriginTable;
 use std::collections::VecDeque;
+use visible::Recent;
 
 enum Phase {
     Loading(Loading),
@@ -46,6 +54,16 @@ pub struct Node {
     phase: Phase,
     generation: Generation,
     log: Log,
+    /// What clients are shown.
+    visible: Frontier,
+    recent: Recent,
+    is_reading_live: bool,
+    acks: Acks,
+    awaiting: Vec<Awaiting>,
+    group: Option<Group>,
+    growth: Growth,
+    /// How far the start has read the log.
+    load_at: (Epoch, Lsn),
     origins: OriginTable,
     conns: Map<ConnId, Conn>,
     waiters: Waiters,
@@ -57,11 +75,20 @@ pub struct Node {
 impl Node {
     /// A node that begins by reading its storage.
     pub fn new(config: Config) -> Self {
+        let group = config.group.clone().map(Group::new);
         let mut node = Self {
             config,
             phase: Phase::Loading(Loading::default()),
             generation: Generation(0),
             log: Log::default(),
+            visible: Frontier::default(),
+            recent: Recent::default(),
+            is_reading_live: false,
+            acks: Acks::default(),
+            awaiting: Vec::new(),
+            group,
+            growth: Growth::default(),
+            load_at: (Epoch(0), Lsn(0)),
             origins: OriginTable::default(),
             conns: Map::default(),
             waiters: Waiters::default(),
@@ -76,6 +103,9 @@ impl Node {
     /// Takes one input. Drain `poll` afterwards, at once or after more inputs: writes that are handled before the
     /// drain share a commit.
     pub fn handle(&mut self, input: Input, now: Millis) {
+        if let Some(group) = &mut self.group {
+            group.set_now(now);
+        }
         match &mut self.phase {
             Phase::Loading(loading) => match input {
                 Input::Scanned { rows, .. } => self.loaded_rows(rows, now),
@@ -103,16 +133,18 @@ impl Node {
 
     /// When to send `Tick` at the latest.
     pub fn next_timeout(&self) -> Option<Millis> {
-        self.waiters.next_deadline()
+        // Before storage has answered there is nothing that a tick could do.
+        let group = if matches!(self.phase, Phase::Serving) { self.group_timeout() } else { None };
+        [self.waiters.next_deadline(), group].into_iter().flatten().min()
     }
 
-    /// What the node holds, committed.
-    pub fn frontier(&self) -> Frontier {
-        Frontier::at(self.log.epoch, self.log.end)
+    /// Figures for an operator, as of the last input.
+    pub fn status(&self) -> Status {
+        self.status_at(self.group.as_ref().map_or(Millis(0), Group::now))
     }
 
     /// Figures for an operator.
-    pub fn status(&self) -> Status {
+    pub fn status_at(&self, now: Millis) -> Status {
         let failure = match &self.phase {
             Phase::Failed(error) => Some(error.clone()),
             _ => None,
@@ -122,11 +154,11 @@ impl Node {
             is_loaded: !matches!(self.phase, Phase::Loading(_)),
             generation: self.generation,
             epoch: self.log.epoch,
-            lsn: self.log.end,
+            lsn: self.log.end(),
             connections: self.conns.len(),
             rows_committed: self.log.rows_committed,
             entries_committed: self.log.entries_committed,
-            group: None,
+            group: self.group_status(now),
         }
     }
 
@@ -134,24 +166,34 @@ impl Node {
         match input {
             Input::Opened { conn } => {
                 self.conns.insert(conn, Conn::default());
+                self.client_came();
             }
             Input::Restored { conn, state } => self.restore(conn, &state),
             Input::Frame { conn, bytes } => self.frame(conn, &bytes),
             Input::Closed { conn } => {
                 self.conns.remove(&conn);
                 self.waiters.forget_conn(conn);
+                self.forget_concern(conn, None);
+                self.forget_forwarded(conn);
+                self.advance_group();
             }
             Input::Persisted { token } => self.committed(token),
             Input::Scanned { token, rows } => self.scanned(token, rows),
             Input::StorageFailed { error } => self.fail(error),
-            Input::Query(query) => self.query(query, now),
+            Input::Query(query) => match self.turns_away() {
+                Some(error) => self.outputs.push_back(Output::Answer { query: query.id, result: Err(error) }),
+                None => self.query(query, now),
+            },
             Input::CancelQuery { id } => self.waiters.forget_query(id),
-            Input::Tick => self.expire_queries(now),
-            Input::Called { .. }
-            | Input::Answered { .. }
-            | Input::Record { .. }
-            | Input::Swapped { .. }
-            | Input::Admin { .. } => {}
+            Input::Tick => {
+                self.expire_queries(now);
+                self.group_tick();
+            }
+            Input::Called { call, bytes } => self.called(call, &bytes, now),
+            Input::Answered { call, result } => self.answered(call, result),
+            Input::Record { token, result } => self.record_read(token, result),
+            Input::Swapped { token, result } => self.record_swapped(token, result),
+            Input::Admin { id, command } => self.admin(id, command),
         }
     }
 
@@ -185,11 +227,11 @@ impl Node {
             ClientFrame::Barrier { id, strong, frontier } => self.barrier(conn, id, strong, frontier),
             ClientFrame::Cancel { id } => {
                 self.waiters.forget_barrier(conn, id);
+                self.forget_concern(conn, Some(id));
                 Ok(())
             }
-            ClientFrame::Await { id, .. } => {
-                let error = Error::new(Code::Busy, "this node tells of stages only: wait for leader, quorum or all");
-                self.send(conn, &NodeFrame::Failed { id, error });
+            ClientFrame::Await { id, origin, seq, concern } => {
+                self.await_concern(conn, id, origin, seq, concern);
                 Ok(())
             }
         }
@@ -209,18 +251,21 @@ impl Node {
                  Restore the leader's storage, or open the database under a new local name",
             ));
         }
-        let end = self.log.end;
+        if let Some(error) = self.turns_away() {
+            return Err(error);
+        }
+        let visible = self.visible.clone();
         let connection = self.conn(conn);
         connection.is_greeted = true;
-        connection.sent = end;
+        connection.sent = visible;
         connection.is_changed = true;
         let welcome = NodeFrame::Welcome {
             version: version.min(PROTOCOL_VERSION),
             generation: self.generation,
             epoch: self.log.epoch,
             frontier: self.frontier(),
-            voters: 1,
-            extensions: Vec::new(),
+            voters: self.voters(),
+            extensions: self.welcome_extensions(),
         };
         self.send(conn, &welcome);
         Ok(())
@@ -237,6 +282,8 @@ impl Node {
     fn close(&mut self, conn: ConnId, error: Error, retry_after: Millis) {
         self.conns.remove(&conn);
         self.waiters.forget_conn(conn);
+        self.forget_concern(conn, None);
+        self.forget_forwarded(conn);
         self.send(conn, &NodeFrame::Error { error: error.clone(), retry_after_ms: retry_after.0 });
         self.outputs.push_back(Output::Close { conn, error });
     }
@@ -268,6 +315,10 @@ impl Node {
             }
             Input::Query(query) => {
                 self.outputs.push_back(Output::Answer { query: query.id, result: Err(error.clone()) });
+            }
+            Input::Called { call, .. } if self.group.is_some() => self.refuse_call(call, error.clone()),
+            Input::Admin { id, .. } => {
+                self.outputs.push_back(Output::AdminDone { id, result: Err(error.clone()) });
             }
             _ => {}
         }

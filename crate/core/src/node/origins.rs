@@ -34,8 +34,20 @@ impl OriginTable {
         self.places.insert(origin, place);
     }
 
+    /// A write stands in a log. One that came back from a sealed epoch does not set its origin back.
     pub(super) fn appended(&mut self, origin: Origin, place: Place) {
-        self.places.insert(origin, place);
+        let known = self.get(origin).map(|known| (known.seq, known.epoch, known.lsn));
+        if known < Some((place.seq, place.epoch, place.lsn)) {
+            self.set(origin, Some(place));
+        }
+    }
+
+    /// Puts an origin where it was before a write that is not appended after all.
+    pub(super) fn set(&mut self, origin: Origin, place: Option<Place>) {
+        match place {
+            Some(place) => self.places.insert(origin, place),
+            None => self.places.remove(&origin),
+        };
         if self.changed.last() != Some(&origin) {
             self.changed.push(origin);
         }

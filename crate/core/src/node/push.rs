@@ -4,6 +4,7 @@
 //! it was sent before the replica learned that an earlier one had been rejected, and will be sent again.
 
 use super::Node;
+use super::group::message::{Forwarded, Outcome};
 use super::origins::Place;
 use crate::batch::{Batch, Write};
 use crate::error::{Code, Error};
@@ -12,11 +13,10 @@ use crate::ids::{ConnId, Origin, Seq};
 use crate::limits::{GATHER_BYTES_MAX, ORIGINS_PER_CONNECTION_MAX};
 
 impl Node {
+    /// A replica pushes: the leader appends, a follower passes it on.
     pub(super) fn push(&mut self, conn: ConnId, resume: bool, prev: Seq, batch: Batch) -> Result<(), Error> {
-        if self.log.gathered_bytes() + batch.weight() > GATHER_BYTES_MAX {
-            return Err(Error::new(Code::Busy, "the leader has more unwritten writes than it takes; resend later"));
-        }
-        let origin = batch.writes.first().expect("the decoder refuses an empty push").origin;
+        let first = batch.writes.first().expect("the decoder refuses an empty push");
+        let (origin, last) = (first.origin, batch.writes.last().map_or(Seq(0), |write| write.seq));
         let connection = self.conn(conn);
         connection.own.get_or_default(origin);
         if connection.own.len() > ORIGINS_PER_CONNECTION_MAX {
@@ -31,45 +31,76 @@ impl Node {
         } else if connection.halted.contains(&origin) {
             return Ok(());
         }
+        let pushed = connection.own.get_or_default(origin);
+        *pushed = last.max(*pushed);
+        if !self.is_leading() {
+            return self.forward(Forwarded { conn: conn.0, resume, prev, batch });
+        }
+        let (outcome, repeated) = self.append(resume, prev, batch);
+        let result = self.end_push(conn, outcome);
+        if let Some(seq) = repeated {
+            self.acknowledge_repeat(origin, seq);
+        }
+        result
+    }
+
+    /// Gives new writes a place in the next commit. Answers what became of the push, and the last write of it that had
+    /// been appended before.
+    pub(super) fn append(&mut self, resume: bool, prev: Seq, batch: Batch) -> (Outcome, Option<Seq>) {
+        if self.log.gathered_bytes() + batch.weight() > GATHER_BYTES_MAX {
+            let message = "the leader has more unwritten writes than it takes; resend later";
+            return (Outcome::Closed { error: Error::new(Code::Busy, message) }, None);
+        }
         let mut repeated = None;
         let mut prev = prev;
         // Whether everything up to `prev` is settled: by the replica's word at a resumption, or because it is appended.
         let mut is_settled = resume;
         for write in batch.writes {
-            let seq = write.seq;
-            let place = self.origins.get(origin);
+            let (origin, seq) = (write.origin, write.seq);
+            let before = self.origins.get(origin);
             #[cfg(feature = "bugs")]
-            let place = place.filter(|_| !crate::bugs::is_on(crate::bugs::Bug::NoDedupe));
-            match place {
-                Some(place) if seq <= place.seq => {
-                    // One that was refused never got a place: a replica that could not store the refusal sends it again.
-                    if let Err(error) = self.check(&write) {
-                        self.reject(conn, origin, seq, error);
-                        break;
-                    }
-                    repeated = Some(seq);
-                }
-                place if !is_settled && prev > place.map_or(Seq(0), |place| place.seq) => {
-                    return Err(gap(origin, prev, place.map_or(Seq(0), |place| place.seq)));
-                }
-                _ => {
-                    if let Err(error) = self.check(&write) {
-                        self.reject(conn, origin, seq, error);
-                        break;
-                    }
-                    let (epoch, lsn) = (self.log.epoch, self.log.gather(write));
-                    self.origins.appended(origin, Place { seq, epoch, lsn });
-                    is_settled = false;
-                }
+            let before = before.filter(|_| !crate::bugs::is_on(crate::bugs::Bug::NoDedupe));
+            let known = before.map_or(Seq(0), |place| place.seq);
+            if seq > known && !is_settled && prev > known {
+                return (Outcome::Closed { error: gap(origin, prev, known) }, repeated);
+            }
+            // One that was refused never got a place: a replica that could not store the refusal sends it again.
+            if let Err(error) = self.check(&write) {
+                return (Outcome::Rejected { origin, seq, error }, repeated);
+            }
+            if before.is_some() && seq <= known {
+                repeated = Some(seq);
+            } else {
+                let (epoch, lsn) = (self.log.epoch, self.log.gather(write, before));
+                self.origins.appended(origin, Place { seq, epoch, lsn });
+                is_settled = false;
             }
             prev = seq;
-            let pushed = self.conn(conn).own.get_or_default(origin);
-            *pushed = seq.max(*pushed);
         }
-        if let Some(seq) = repeated {
-            self.acknowledge_repeat(conn, origin, seq);
+        (Outcome::Taken, repeated)
+    }
+
+    /// Tells a replica what became of its push.
+    pub(super) fn end_push(&mut self, conn: ConnId, outcome: Outcome) -> Result<(), Error> {
+        match outcome {
+            Outcome::Taken => {}
+            Outcome::Rejected { origin, seq, error } => {
+                let connection = self.conn(conn);
+                connection.halted.insert(origin);
+                connection.is_changed = true;
+                self.send(conn, &NodeFrame::Rejected { origin, seq, error });
+            }
+            Outcome::Closed { error } => return Err(error),
         }
         Ok(())
+    }
+
+    /// Whether all of it was appended before, and nothing of it would be refused: the last write of it then.
+    pub(super) fn repeats(&self, batch: &Batch) -> Option<Seq> {
+        let last = batch.writes.last()?;
+        let known = self.origins.get(last.origin).filter(|place| last.seq <= place.seq)?;
+        let is_held = known.lsn <= self.held_by_leader().lsn(known.epoch);
+        (is_held && batch.writes.iter().all(|write| self.check(write).is_ok())).then_some(last.seq)
     }
 
     fn check(&self, write: &Write) -> Result<(), Error> {
@@ -79,22 +110,6 @@ impl Node {
                 .map_err(|cause| Error::malformed(format!("the update of {:?} does not decode: {cause}", part.doc)))?;
         }
         Ok(())
-    }
-
-    fn reject(&mut self, conn: ConnId, origin: Origin, seq: Seq, error: Error) {
-        let connection = self.conn(conn);
-        connection.halted.insert(origin);
-        connection.is_changed = true;
-        self.send(conn, &NodeFrame::Rejected { origin, seq, error });
-    }
-
-    // The earlier result: the position of the origin's highest committed write, which is at or after that of the
-    // repeated one. If it is not committed yet, its commit will acknowledge it.
-    fn acknowledge_repeat(&mut self, conn: ConnId, origin: Origin, seq: Seq) {
-        let place = self.origins.get(origin).expect("a repeat is of a known origin");
-        if self.is_committed(place) {
-            self.acknowledge(conn, origin, seq, place.epoch, place.lsn);
-        }
     }
 }
 

@@ -6,10 +6,11 @@ use crate::batch::Batch;
 use crate::error::{Code, Error};
 use crate::frontier::Frontier;
 use crate::group::MemberName;
+use crate::group::concern::Progress;
 use crate::ids::{Epoch, Generation, Lsn, Origin, Seq};
 use crate::limits::{
-    CALL_BYTES_MAX, FORWARDED_PUSHES_MAX, FRAME_BYTES_MAX, MEMBER_NAME_BYTES_MAX, MESSAGE_BYTES_MAX, RECORD_BYTES_MAX,
-    SCAN_ROWS_MAX,
+    CALL_BYTES_MAX, FORWARDED_PUSHES_MAX, FRAME_BYTES_MAX, GROUP_MEMBERS_MAX, MEMBER_NAME_BYTES_MAX, MESSAGE_BYTES_MAX,
+    RECORD_BYTES_MAX, SCAN_ROWS_MAX,
 };
 use crate::wire::{Reader, Writer};
 
@@ -66,12 +67,16 @@ pub enum Ask {
 /// Rows to take in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Append {
-    /// Whether the sender leads the call's epoch, and does not only stand for it.
-    pub is_leader: bool,
+    /// Who leads the call's epoch; nobody while its candidate seals the earlier ones.
+    pub leader: Option<MemberName>,
+    /// The start of the leader, so that a follower notices one that forgot what had not been committed.
+    pub instance: u64,
     /// What a quorum holds.
     pub stable: Frontier,
     /// What every voter holds.
     pub all: Frontier,
+    /// How far each member holds the call's epoch.
+    pub progress: Vec<Progress>,
     /// When the next one comes at the latest, in milliseconds; zero if nobody can say.
     pub next_ms: u64,
     /// Log rows as the leader cut them, each following what is held of its epoch.
@@ -172,10 +177,14 @@ impl Call {
         let mut out = Writer::default();
         out.byte(VERSION).text(self.from.as_str()).fixed(self.generation.0).uint(self.epoch.0);
         match &self.ask {
-            Ask::Append(Append { is_leader, stable, all, next_ms, rows }) => {
-                out.byte(1).byte(u8::from(*is_leader));
+            Ask::Append(Append { leader, instance, stable, all, progress, next_ms, rows }) => {
+                out.byte(1).text(leader.as_ref().map_or("", MemberName::as_str)).fixed(*instance);
                 stable.encode(&mut out);
                 all.encode(&mut out);
+                out.uint(progress.len() as u64);
+                for Progress { name, durable, is_connected } in progress {
+                    out.text(name.as_str()).uint(durable.0).byte(u8::from(*is_connected));
+                }
                 encode_rows(out.uint(*next_ms), rows);
             }
             Ask::Promise => {
@@ -208,9 +217,11 @@ impl Call {
         let (generation, epoch) = (Generation(input.fixed()?), Epoch(input.uint()?));
         let ask = match input.byte()? {
             1 => Ask::Append(Append {
-                is_leader: flag(&mut input)?,
+                leader: leader(&mut input)?,
+                instance: input.fixed()?,
                 stable: Frontier::decode(&mut input)?,
                 all: Frontier::decode(&mut input)?,
+                progress: decode_progress(&mut input)?,
                 next_ms: input.uint()?,
                 rows: decode_rows(&mut input)?,
             }),
@@ -259,8 +270,7 @@ impl Reply {
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
         let mut input = sized(bytes)?;
         let epoch = Epoch(input.uint()?);
-        let leader = input.text("a member's name", MEMBER_NAME_BYTES_MAX)?;
-        let leader = if leader.is_empty() { None } else { Some(MemberName::new(leader)?) };
+        let leader = leader(&mut input)?;
         let answer = match input.byte()? {
             65 => Answer::Held {
                 frontier: Frontier::decode(&mut input)?,
@@ -303,6 +313,18 @@ fn sized(bytes: &[u8]) -> Result<Reader<'_>, Error> {
 
 fn member(input: &mut Reader<'_>) -> Result<MemberName, Error> {
     MemberName::new(input.text("a member's name", MEMBER_NAME_BYTES_MAX)?)
+}
+
+// No name at all stands for nobody.
+fn leader(input: &mut Reader<'_>) -> Result<Option<MemberName>, Error> {
+    let name = input.text("a member's name", MEMBER_NAME_BYTES_MAX)?;
+    if name.is_empty() { Ok(None) } else { MemberName::new(name).map(Some) }
+}
+
+fn decode_progress(input: &mut Reader<'_>) -> Result<Vec<Progress>, Error> {
+    let count = input.count("members in a call", GROUP_MEMBERS_MAX)?;
+    let one = |_| Ok(Progress { name: member(input)?, durable: Lsn(input.uint()?), is_connected: flag(input)? });
+    (0..count).map(one).collect()
 }
 
 fn flag(input: &mut Reader<'_>) -> Result<bool, Error> {

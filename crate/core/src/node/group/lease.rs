@@ -1,0 +1,315 @@
+//! The coordinator's record: reading it, swapping it, and what follows from what it says. One question at a time goes to
+//! the lease store. While the store is away, a leader leads on, and nobody is elected.
+
+use super::follow::Storing;
+use super::{Node, Output, Role};
+use crate::error::{Code, Error};
+use crate::group::Record;
+use crate::group::record::State;
+use crate::ids::{Epoch, Millis, Token};
+use crate::node::io::{Held, Swap};
+
+/// What a record is read for. The later ones include the earlier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Reading {
+    /// To know.
+    Look,
+    /// To open the next epoch if nothing has changed.
+    Elect,
+    /// To open it whatever has changed.
+    Promote,
+}
+
+/// What a swap is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Swapping {
+    Create,
+    Elect,
+    Activate,
+    HandOver,
+    Extend,
+}
+
+enum Busy {
+    Reading(Reading),
+    Swapping(Swapping, Record),
+}
+
+/// What is going on with the lease store.
+#[derive(Default)]
+pub(super) struct Lease {
+    busy: Option<(Token, Busy)>,
+    wanted: Option<Reading>,
+    /// When to ask again after the store was away.
+    pub(super) retry_at: Option<Millis>,
+    /// The store's name for the record that was last read or swapped in; `None` inside if there was none.
+    revision: Option<Option<String>>,
+    /// A forced promotion: the operator's command, and the clock on the wall.
+    pub(super) promoting: Option<(u64, u64)>,
+}
+
+impl Lease {
+    pub(super) fn is_known(&self) -> bool {
+        self.revision.is_some()
+    }
+}
+
+impl Node {
+    pub(super) fn read_record(&mut self, reading: Reading) {
+        let lease = &mut self.g().lease;
+        if lease.busy.is_some() || lease.retry_at.is_some() {
+            lease.wanted = lease.wanted.max(Some(reading));
+            return;
+        }
+        let reading = lease.wanted.take().max(Some(reading)).expect("one of them is");
+        let token = self.token();
+        self.g().lease.busy = Some((token, Busy::Reading(reading)));
+        self.outputs.push_back(Output::ReadRecord { token });
+    }
+
+    pub(super) fn swap_is_free(&self) -> bool {
+        let lease = &self.g_ref().lease;
+        lease.busy.is_none() && lease.retry_at.is_none() && lease.is_known()
+    }
+
+    pub(super) fn swap_record(&mut self, swapping: Swapping, record: Record) {
+        let Some(expected) = self.g_ref().lease.revision.clone().filter(|_| self.swap_is_free()) else { return };
+        let (token, text) = (self.token(), record.to_string());
+        self.g().lease.busy = Some((token, Busy::Swapping(swapping, record)));
+        self.outputs.push_back(Output::SwapRecord { token, expected, text });
+    }
+
+    pub(in crate::node) fn record_read(&mut self, token: Token, result: Result<Option<Held>, Error>) {
+        let Some(group) = &mut self.group else { return };
+        let Some((_, Busy::Reading(reading))) = group.lease.busy.take_if(|(busy, _)| *busy == token) else { return };
+        match result {
+            Err(error) => {
+                self.store_is_away(reading);
+                if reading == Reading::Promote {
+                    self.promotion_failed(error);
+                }
+            }
+            Ok(held) => {
+                self.take_record(held);
+                match reading {
+                    Reading::Look => {}
+                    Reading::Elect => self.elect_if_unchanged(),
+                    Reading::Promote => self.force(),
+                }
+                self.read_wanted();
+            }
+        }
+        self.progress();
+    }
+
+    pub(in crate::node) fn record_swapped(&mut self, token: Token, result: Result<Swap, Error>) {
+        let Some(group) = &mut self.group else { return };
+        let Some((_, Busy::Swapping(swapping, record))) = group.lease.busy.take_if(|(busy, _)| *busy == token) else {
+            return;
+        };
+        match result {
+            Ok(Swap::Made { revision }) => {
+                self.g().lease.revision = Some(Some(revision));
+                self.learn(record);
+            }
+            Ok(Swap::Lost { current }) => {
+                // A store that repeats a request by itself may answer so to a swap that was made.
+                self.take_record(current);
+                self.swap_open(swapping);
+            }
+            // Made or not: the record tells.
+            Err(error) => {
+                self.g().lease.revision = None;
+                self.store_is_away(Reading::Look);
+                if self.g_ref().lease.promoting.is_some() && swapping == Swapping::Elect {
+                    self.promotion_failed(error);
+                }
+                self.swap_open(swapping);
+            }
+        }
+        self.read_wanted();
+        self.progress();
+    }
+
+    fn swap_open(&mut self, swapping: Swapping) {
+        match swapping {
+            Swapping::Activate => self.activation_open(),
+            Swapping::HandOver => self.handing_open(),
+            Swapping::Create | Swapping::Elect | Swapping::Extend => {}
+        }
+    }
+
+    fn store_is_away(&mut self, reading: Reading) {
+        let group = self.g();
+        let pause = group.settings().beat.0 / 2 + group.jitter.below(group.settings().beat.0);
+        group.lease.wanted = group.lease.wanted.max(Some(reading.min(Reading::Elect)));
+        group.lease.retry_at = Some(group.now.after(Millis(pause)));
+    }
+
+    pub(super) fn lease_tick(&mut self) {
+        let group = self.g();
+        if group.lease.retry_at.is_some_and(|at| at <= group.now) {
+            group.lease.retry_at = None;
+            self.read_wanted();
+        }
+    }
+
+    fn read_wanted(&mut self) {
+        if let Some(reading) = self.g_ref().lease.wanted.filter(|_| self.g_ref().lease.busy.is_none()) {
+            self.read_record(reading);
+        }
+    }
+
+    // What the store holds now.
+    fn take_record(&mut self, held: Option<Held>) {
+        let Some(Held { text, revision }) = held else {
+            self.g().lease.revision = Some(None);
+            return self.create_record();
+        };
+        match text.parse::<Record>() {
+            Ok(record) => {
+                self.g().lease.revision = Some(Some(revision));
+                self.learn(record);
+            }
+            // Nothing is done on the word of a record that is not understood.
+            Err(error) => {
+                self.g().lease.revision = None;
+                self.promotion_failed(error);
+            }
+        }
+    }
+
+    // The group begins: the member that is to lead it first makes its record, and the others wait for that.
+    fn create_record(&mut self) {
+        let group = self.g_ref();
+        let config = &group.config;
+        let is_first = config.first_leader() == Some(&config.me);
+        if !is_first || group.promised > Epoch(1) || group.record.is_some() {
+            return;
+        }
+        let generation = if self.generation.0 == 0 { self.config.fresh_generation } else { self.generation };
+        match Record::new(generation, config.me.clone(), config.members.clone(), config.quorum) {
+            Ok(record) => {
+                self.g().promised = Epoch(1);
+                let row = self.promise_row();
+                self.store(vec![row], Storing::Fact);
+                self.swap_record(Swapping::Create, record);
+            }
+            Err(error) => self.fail(error),
+        }
+    }
+
+    fn elect_if_unchanged(&mut self) {
+        let group = self.g_ref();
+        let Some(record) = &group.record else { return };
+        let is_missed = match (&record.state, &group.role) {
+            // A leader that is new here gets its time first.
+            (State::Active { leader }, Role::Following { leader: known, deadline: Some(_) }) => {
+                known.as_ref() == Some(leader) || *leader == group.config.me || known.is_none()
+            }
+            (State::Electing { .. }, Role::Following { leader: None, deadline: Some(_) }) => true,
+            _ => false,
+        };
+        if is_missed {
+            self.elect();
+        }
+    }
+
+    /// The record says this.
+    pub(super) fn learn(&mut self, record: Record) {
+        if self.generation.0 == 0 {
+            self.generation = record.generation;
+            let row = self.generation_row();
+            self.store(vec![row], Storing::Fact);
+        } else if self.generation != record.generation {
+            return self.fail(Error::new(
+                Code::DatabaseReset,
+                "this member's storage is of another database than the group's record; remove the storage of the wrong one",
+            ));
+        }
+        let is_older = |known: &Record| {
+            known.epoch > record.epoch
+                || (known.epoch == record.epoch && known.leader().is_some() && record.leader().is_none())
+        };
+        let group = self.g();
+        if group.record.as_ref().is_some_and(is_older) {
+            return;
+        }
+        let is_new =
+            group.record.as_ref().is_none_or(|known| known.epoch < record.epoch || known.state != record.state);
+        group.members.clone_from(&record.members);
+        group.quorum = record.quorum;
+        group.record = Some(record.clone());
+        self.adopt_members();
+        if record.epoch < self.g_ref().promised && !self.g_ref().is_leading() {
+            return; // A newer one is on its way.
+        }
+        match &record.state {
+            State::Active { leader } if *leader == self.g_ref().config.me => self.learn_own_tenure(&record),
+            State::Active { leader } => {
+                if record.epoch > self.log.epoch || !self.g_ref().is_leading() {
+                    let leader = leader.clone();
+                    self.handed_over(&record);
+                    if is_new {
+                        self.follow(Some(leader));
+                    }
+                }
+            }
+            State::Electing { candidate, .. } if *candidate == self.g_ref().config.me => {
+                let is_standing = matches!(self.g_ref().role, Role::Candidate(_)) && !is_new;
+                if !is_standing && record.epoch >= self.g_ref().promised {
+                    self.begin_candidacy(&record);
+                }
+            }
+            State::Electing { .. } => {
+                if is_new && record.epoch > self.log.epoch {
+                    let timeout = self.g_ref().settings().timeout;
+                    self.follow(None);
+                    self.miss_leader_in(Millis(3 * timeout.0));
+                }
+            }
+        }
+    }
+
+    // The record says that this member leads.
+    fn learn_own_tenure(&mut self, record: &Record) {
+        let group = self.g_ref();
+        if group.is_leading() && self.log.epoch == record.epoch {
+            return;
+        }
+        let is_promised = group.promised == record.epoch;
+        let was_led = group.led == record.epoch;
+        if is_promised && !was_led && self.log.held.dominates_epochs(&self.sealed_here(record)) {
+            self.begin_tenure(record.epoch);
+            self.g().leading().expect("a tenure has begun").is_checked = true;
+            self.promoted(record);
+        } else if !group.is_leading() {
+            // The storage that led is not the one that is here: the next epoch finds out what others hold.
+            self.follow(None);
+        }
+    }
+
+    // What a leader must hold of what is sealed: everything, but for what a forced promotion gave up.
+    fn sealed_here(&self, record: &Record) -> crate::frontier::Frontier {
+        let mut sealed = crate::frontier::Frontier::default();
+        for (epoch, length) in record.sealed.epochs() {
+            let lost = record.losses.iter().filter(|loss| loss.epoch == epoch).map(|loss| loss.after).min();
+            sealed.advance_epoch(epoch, lost.map_or(length, |after| after.min(length)));
+        }
+        sealed
+    }
+
+    /// Tails that a quorum holds by now make the sealed logs longer.
+    pub(super) fn extend_sealed(&mut self) {
+        if !self.g_ref().is_leading() || !self.swap_is_free() {
+            return;
+        }
+        let group = self.g_ref();
+        let Some(record) = group.record.as_ref().filter(|record| record.epoch == self.log.epoch) else { return };
+        let is_longer = |(epoch, length): &(Epoch, _)| *epoch < self.log.epoch && record.sealed.lsn(*epoch) < *length;
+        let Some((epoch, length)) = group.stable.epochs().find(is_longer) else { return };
+        if let Ok(next) = record.extend(epoch, length) {
+            self.swap_record(Swapping::Extend, next);
+        }
+    }
+}
