@@ -3,6 +3,11 @@
 //! Documents on the live stream share one frontier, the stream's; its row is written with every batch. Their own rows
 //! only say whose stream they are on. A document that is opened later catches up by itself, as a group with others
 //! that hold as much, and then joins the stream. After a reconnect the stream catches up first, as one group.
+//!
+//! Nodes of a group are not equally far. On one that is behind, what was on the stream before holds more than what joins it,
+//! and what has been closed in between may hold more than the stream: such a document follows the stream alone, with a
+//! frontier of its own, until it holds exactly what the stream holds. **Nobody shares a frontier that says more than they
+//! hold, or less.**
 
 use super::persist::Updates;
 use super::{Output, Replica};
@@ -39,8 +44,19 @@ struct Doc {
     /// How far in the leaders' logs single updates reach that its content shows besides: own writes that were acknowledged
     /// while it was catching up, and what another tab has stored.
     reach: Frontier,
-    is_on_stream: bool,
-    group: Option<u64>,
+    follows: Follows,
+}
+
+/// How a document is kept up to date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Follows {
+    Nothing,
+    /// It catches up with this group.
+    Group(u64),
+    /// What is on the live stream concerns it, and it has a frontier of its own.
+    Alone,
+    /// It shares the stream's frontier, also while there is no connection.
+    Stream,
 }
 
 #[derive(Debug, Default)]
@@ -49,6 +65,8 @@ pub(super) struct Docs {
     /// What documents on the stream hold.
     stream: Frontier,
     stream_is: Stream,
+    /// Whether some document follows the stream alone.
+    has_alone: bool,
     last_group: u64,
     /// The frontiers of earlier openings' streams.
     pub(super) earlier: Map<Origin, Frontier>,
@@ -69,7 +87,7 @@ impl Docs {
 
     pub(super) fn frontier(&self, doc: &DocName) -> Frontier {
         match self.open.get(doc) {
-            Some(doc) if doc.is_on_stream => self.stream.clone(),
+            Some(doc) if doc.follows == Follows::Stream => self.stream.clone(),
             Some(doc) => doc.frontier.clone(),
             None => Frontier::default(),
         }
@@ -110,7 +128,7 @@ impl Docs {
     pub(super) fn row(&self, doc: &DocName, own: Origin) -> Vec<u8> {
         let mut out = Writer::default();
         self.frontier(doc).encode(&mut out);
-        let is_on_stream = self.open.get(doc).is_some_and(|doc| doc.is_on_stream);
+        let is_on_stream = self.open.get(doc).is_some_and(|doc| doc.follows == Follows::Stream);
         out.fixed(if is_on_stream { own.0 } else { 0 });
         out.0
     }
@@ -139,8 +157,7 @@ impl Replica {
             updates: Vec::new(),
             frontier: Frontier::default(),
             reach: Frontier::default(),
-            is_on_stream: false,
-            group: None,
+            follows: Follows::Nothing,
         });
     }
 
@@ -149,9 +166,9 @@ impl Replica {
         let Some(doc) = self.docs.open.get_mut(name) else { return };
         // Its row must not say any more that it is on the stream, and it must say what has been caught up so far. It goes
         // with what is stored next.
-        if doc.is_on_stream || doc.group.is_some() {
+        if doc.follows != Follows::Nothing {
             doc.frontier = frontier;
-            doc.is_on_stream = false;
+            doc.follows = Follows::Nothing;
             let row = self.docs.row(name, self.config.origin);
             self.persister.close_doc(name.clone(), row);
         }
@@ -242,12 +259,13 @@ impl Replica {
         self.is_changed = true;
     }
 
-    /// The leader has welcomed the replica: the stream catches up first, or begins at what the leader holds.
-    pub(super) fn resume_stream(&mut self, leader: &Frontier) {
-        let docs: Vec<DocName> =
-            self.docs.open.iter().filter(|(_, doc)| doc.is_on_stream).map(|(name, _)| name.clone()).collect();
+    /// The node has welcomed the replica: the stream catches up first, or begins at what the node holds, also where that is
+    /// less than what the stream had.
+    pub(super) fn resume_stream(&mut self, node: &Frontier) {
+        let on_stream = self.docs.open.iter().filter(|(_, doc)| doc.follows == Follows::Stream);
+        let docs: Vec<DocName> = on_stream.map(|(name, _)| name.clone()).collect();
         if docs.is_empty() {
-            self.docs.stream = leader.clone();
+            self.docs.stream = node.epochs_only();
             self.docs.stream_is = Stream::Live;
             self.persister.stream_changed();
             return;
@@ -257,7 +275,7 @@ impl Replica {
             let frontier = self.docs.stream.clone();
             let doc = self.docs.open.get_mut(&name).expect("listed above");
             doc.frontier = frontier;
-            doc.is_on_stream = false;
+            doc.follows = Follows::Nothing;
             self.persister.doc_changed(name);
         }
         let group = self.next_group();
@@ -271,7 +289,7 @@ impl Replica {
         if !self.link.is_greeted() || self.docs.stream_is != Stream::Live {
             return;
         }
-        let is_idle = |doc: &Doc| doc.loading == Loading::Done && !doc.is_on_stream && doc.group.is_none();
+        let is_idle = |doc: &Doc| doc.loading == Loading::Done && doc.follows == Follows::Nothing;
         let mut idle: Vec<(Frontier, Vec<DocName>)> = Vec::new();
         for (name, doc) in self.docs.open.iter().filter(|(_, doc)| is_idle(doc)) {
             match idle.iter_mut().find(|(frontier, _)| *frontier == doc.frontier) {
@@ -285,7 +303,7 @@ impl Replica {
                 names = rest;
                 let group = self.next_group();
                 for name in &fitting {
-                    self.docs.open.get_mut(name).expect("listed above").group = Some(group);
+                    self.docs.open.get_mut(name).expect("listed above").follows = Follows::Group(group);
                 }
                 self.send(&ClientFrame::Subscribe { group, frontier: frontier.clone(), docs: fitting });
             }
@@ -303,7 +321,12 @@ impl Replica {
             .docs
             .open
             .iter()
-            .filter(|(_, doc)| if is_stream { doc.is_on_stream } else { doc.group == Some(group) })
+            .filter(|(_, doc)| match doc.follows {
+                Follows::Stream => is_stream,
+                Follows::Alone => group == 0,
+                Follows::Group(own) => own == group,
+                Follows::Nothing => false,
+            })
             .map(|(name, _)| name.clone())
             .collect();
         let mut updates: Map<DocName, Vec<Rc<[u8]>>> = Map::default();
@@ -346,34 +369,60 @@ impl Replica {
             self.persister.stream_changed();
             self.is_changed = true;
         }
+        if self.docs.has_alone {
+            for doc in self.docs.open.values_mut().filter(|doc| doc.follows == Follows::Alone) {
+                doc.frontier.advance_epoch(epoch, through);
+            }
+            self.join_stream();
+        }
     }
 
     /// A group has caught up with the stream.
     pub(super) fn group_is_live(&mut self, group: u64, frontier: &Frontier) -> Result<(), Error> {
+        let frontier = frontier.epochs_only();
         if self.docs.stream_is == Stream::CatchingUp(group) {
             self.docs.stream_is = Stream::Live;
-            self.docs.stream.join(&frontier.epochs_only());
+            self.docs.stream.join(&frontier);
             self.persister.stream_changed();
         } else {
-            if self.docs.stream_is != Stream::Live || !self.docs.stream.dominates_epochs(frontier) {
+            if self.docs.stream_is != Stream::Live || !self.docs.stream.dominates_epochs(&frontier) {
                 return Err(Error::new(Code::OutOfOrder, format!("group {group} is live ahead of the live stream")));
             }
-            for (name, doc) in self.docs.open.iter_mut().filter(|(_, doc)| doc.group == Some(group)) {
-                doc.group = None;
-                doc.is_on_stream = true;
-                self.persister.doc_changed(name.clone());
-                self.persister.stream_changed();
+            for doc in self.docs.open.values_mut().filter(|doc| doc.follows == Follows::Group(group)) {
+                doc.follows = Follows::Alone;
+                doc.frontier.join(&frontier);
             }
+            self.join_stream();
         }
         self.is_changed = true;
         self.reads_may_end();
         Ok(())
     }
 
+    /// Whoever follows the stream and holds exactly what it holds shares its frontier from here on.
+    fn join_stream(&mut self) {
+        let stream = &self.docs.stream;
+        let alone = self.docs.open.iter_mut().filter(|(_, doc)| doc.follows == Follows::Alone);
+        let (equal, others): (Vec<_>, Vec<_>) =
+            alone.partition(|(_, doc)| doc.frontier.dominates_epochs(stream) && stream.dominates_epochs(&doc.frontier));
+        for (name, doc) in equal {
+            doc.follows = Follows::Stream;
+            self.persister.doc_changed(name.clone());
+            self.persister.stream_changed();
+        }
+        self.docs.has_alone = !others.is_empty();
+        if others.len() <= GROUP_ROWS_MAX {
+            others.into_iter().for_each(|(name, _)| self.persister.doc_changed(name.clone()));
+        }
+    }
+
     pub(super) fn stream_is_down(&mut self) {
         self.docs.stream_is = Stream::Down;
         self.docs.last_group = 0;
-        self.docs.open.values_mut().for_each(|doc| doc.group = None);
+        self.docs.has_alone = false;
+        for doc in self.docs.open.values_mut().filter(|doc| doc.follows != Follows::Stream) {
+            doc.follows = Follows::Nothing;
+        }
     }
 
     fn next_group(&mut self) -> u64 {

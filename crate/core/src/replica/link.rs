@@ -204,7 +204,7 @@ impl Replica {
     pub(super) fn disconnected(&mut self, now: Millis) {
         self.link.ended(now);
         self.stream_is_down();
-        self.barriers_are_lost();
+        self.questions_are_lost();
         self.is_changed = true;
     }
 
@@ -325,6 +325,7 @@ impl Replica {
         self.is_changed = true;
         self.outbox.reconnected();
         self.resume_stream(frontier);
+        self.ask_concerns_again();
         self.reads_may_end();
     }
 

@@ -9,6 +9,7 @@
 //!
 //! It deliberately knows no documents' content: it moves updates between the host, storage and the leader.
 
+mod concerns;
 mod docs;
 mod link;
 mod open;
@@ -23,6 +24,7 @@ use crate::bookmark::Bookmark;
 use crate::error::{Code, Error};
 use crate::frame::Served;
 use crate::frontier::Frontier;
+use crate::group::Concern;
 use crate::ids::{DocName, Epoch, Generation, Millis, Origin, Seq, Token};
 use crate::limits::OUTBOX_BYTES_MAX;
 use crate::session::{Consistency, Session};
@@ -129,6 +131,15 @@ pub enum Wait {
         seq: Seq,
         /// The stage.
         stage: Stage,
+    },
+    /// That those hold a write whom the writer names.
+    Concern {
+        /// The write's origin.
+        origin: Origin,
+        /// The write.
+        seq: Seq,
+        /// Who they are.
+        concern: Concern,
     },
     /// That a document may be read.
     Read {
@@ -374,7 +385,8 @@ impl Replica {
         self.outbox.stage(origin, seq)
     }
 
-    /// Writes that the leader has not acknowledged, of this opening and of earlier ones.
+    /// Writes that are not settled, of this opening and of earlier ones: no leader, or in a group no quorum, has
+    /// acknowledged them.
     pub fn pending(&self) -> Pending {
         self.outbox.pending()
     }
@@ -403,7 +415,7 @@ impl Replica {
         let session = self.sessions.get(&session).ok_or_else(session_ended)?;
         session.check(self.generation)?;
         let mut bookmark = session.bookmark();
-        // Writes of which the leader has told the place, or that do not stand, need not be asked for by others.
+        // Writes whose place is known for good, or that do not stand, need not be asked for by others.
         let origins: Vec<(Origin, Seq)> = bookmark.frontier.origins().collect();
         for (origin, seq) in origins {
             if let Some(place) = self.outbox.settled(origin, seq) {

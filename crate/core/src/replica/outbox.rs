@@ -33,9 +33,12 @@ pub(super) struct Lane {
     pub(super) rowed: Seq,
     /// The stored rows, by first and last write.
     pub(super) rows: VecDeque<(Seq, Seq)>,
-    /// How far each stage has come.
+    /// How far each stage has come. It never falls back, not even where a leader lost what it had acknowledged.
     reached: [Seq; Stage::ALL.len()],
-    /// Where the leader's log holds everything up to `reached[Leader]`.
+    /// Everything up to here is settled: it has left the outbox, and no failover moves it.
+    settled: Seq,
+    /// Where the leaders' logs hold everything up to `settled`. What a leader alone has acknowledged may be at another place
+    /// after a failover, so it has none here.
     place: Frontier,
     rejected: Map<Seq, Error>,
 }
@@ -63,12 +66,22 @@ pub(super) struct Outbox {
     order: Vec<Origin>,
     lanes: Map<Origin, Lane>,
     /// Rejected writes that their documents still show.
-    undoing: Vec<(Origin, Seq, Error)>,
+    undoing: Vec<Undoing>,
     /// No write of this opening is marked as older.
     latest_unix_ms: u64,
     count: usize,
     bytes: usize,
     bytes_in_flight: usize,
+}
+
+/// A write that is rejected and that its documents still show.
+#[derive(Debug)]
+struct Undoing {
+    origin: Origin,
+    seq: Seq,
+    error: Error,
+    /// How far it had come. What the leader says of later writes is not about it.
+    stage: Stage,
 }
 
 /// A batch to push.
@@ -222,7 +235,7 @@ impl Outbox {
         // Of the writes before it, the last one that stands: of those that were taken back the leader may never have heard.
         let prev = match start.checked_sub(1) {
             Some(before) => lane.pending[before].write.seq,
-            None => lane.reached[Stage::Leader as usize],
+            None => lane.settled,
         };
         let writes = fill(lane.pending.range(start..).map(|entry| &entry.write));
         lane.sent = writes.last().expect("a batch takes at least one write").seq;
@@ -231,18 +244,18 @@ impl Outbox {
         Some(Push { resume: std::mem::take(&mut lane.resumes), prev, batch })
     }
 
-    /// Everything up to `seq` has reached the stage at that place of the log.
-    pub(super) fn advance(&mut self, origin: Origin, seq: Seq, stage: Stage, place: &Frontier) {
-        let lane = self.lane(origin);
-        for reached in &mut lane.reached[..=stage as usize] {
+    /// Everything up to `seq` has reached the stage.
+    pub(super) fn advance(&mut self, origin: Origin, seq: Seq, stage: Stage) {
+        for reached in &mut self.lane(origin).reached[..=stage as usize] {
             *reached = (*reached).max(seq);
         }
-        lane.place.join(place);
     }
 
-    /// Takes out what is settled up to `seq`.
-    pub(super) fn settle(&mut self, origin: Origin, seq: Seq) -> Vec<Write> {
+    /// Takes out what is settled up to `seq`, at that place of the log.
+    pub(super) fn settle(&mut self, origin: Origin, seq: Seq, place: &Frontier) -> Vec<Write> {
         let lane = self.lane(origin);
+        lane.settled = lane.settled.max(seq);
+        lane.place.join(place);
         let settled = lane.pending.partition_point(|entry| entry.write.seq <= seq);
         let writes: Vec<Write> = lane.pending.drain(..settled).map(|entry| entry.write).collect();
         let landed: usize = writes.iter().filter(|write| write.seq <= lane.sent).map(Write::weight).sum();
@@ -277,17 +290,24 @@ impl Outbox {
 
     /// A write is refused for good. Who asks hears of it once its documents are without it.
     pub(super) fn reject(&mut self, origin: Origin, seq: Seq, error: Error) {
-        self.undoing.push((origin, seq, error));
+        let stage = self.stage(origin, seq).unwrap_or_default();
+        self.undoing.push(Undoing { origin, seq, error, stage });
     }
 
     /// Whether the write is rejected and its documents still show it.
     pub(super) fn is_undoing(&self, origin: Origin, seq: Seq) -> bool {
-        self.undoing.iter().any(|(of, rejected, _)| (*of, *rejected) == (origin, seq))
+        self.find_undoing(origin, seq).is_some()
+    }
+
+    fn find_undoing(&self, origin: Origin, seq: Seq) -> Option<&Undoing> {
+        self.undoing.iter().find(|undoing| (undoing.origin, undoing.seq) == (origin, seq))
     }
 
     /// The documents are without the rejected writes: they count as rejected from here on.
     pub(super) fn undone(&mut self) -> Vec<(Origin, Seq, Error)> {
         let undone = std::mem::take(&mut self.undoing);
+        let undone: Vec<(Origin, Seq, Error)> =
+            undone.into_iter().map(|undoing| (undoing.origin, undoing.seq, undoing.error)).collect();
         for (origin, seq, error) in &undone {
             let lane = self.lane(*origin);
             lane.rejected.insert(*seq, error.clone());
@@ -311,14 +331,15 @@ impl Outbox {
         if let Some(error) = lane.rejected.get(&seq) {
             return Err(error.clone());
         }
+        if let Some(undoing) = self.find_undoing(origin, seq) {
+            return Ok(undoing.stage);
+        }
         let stages = Stage::ALL.into_iter().rev();
-        let reached = stages.into_iter().find(|stage| lane.reached[*stage as usize] >= seq).unwrap_or_default();
-        // What the leader says of later writes is not about a rejected one.
-        Ok(if self.is_undoing(origin, seq) { reached.min(Stage::Local) } else { reached })
+        Ok(stages.into_iter().find(|stage| lane.reached[*stage as usize] >= seq).unwrap_or_default())
     }
 
-    /// Where everything written in this opening stands, in the log if the leader has answered, else as origin and seq;
-    /// and what earlier openings wrote that is still here.
+    /// Where everything written in this opening stands, in the log if it is settled there, else as origin and seq; and what
+    /// earlier openings wrote that is still here.
     pub(super) fn written(&self) -> Frontier {
         let mut frontier = self.lanes[&self.own].place.clone();
         for (origin, lane) in self.lanes.iter() {
@@ -348,11 +369,16 @@ impl Outbox {
         self.settled(origin, seq).or_else(|| is_here.then(Frontier::default))
     }
 
-    /// The place in the log of a write that the leader has, or of what it has of the origin if that write was rejected.
+    /// Whether the write has left the outbox and is not sent again, so that no acknowledgement of it will come by itself.
+    pub(super) fn is_settled(&self, origin: Origin, seq: Seq) -> bool {
+        self.lanes.get(&origin).is_some_and(|lane| lane.settled >= seq)
+    }
+
+    /// The place in the log of a settled write, or of what is settled of the origin if that write was rejected.
     pub(super) fn settled(&self, origin: Origin, seq: Seq) -> Option<Frontier> {
         let lane = self.lanes.get(&origin)?;
         let is_rejected = lane.rejected.contains_key(&seq) || self.is_undoing(origin, seq);
-        (is_rejected || lane.reached[Stage::Leader as usize] >= seq).then(|| lane.place.clone())
+        (is_rejected || lane.settled >= seq).then(|| lane.place.clone())
     }
 }
 

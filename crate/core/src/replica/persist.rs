@@ -149,7 +149,7 @@ impl Replica {
         self.is_changed = true;
         if self.config.is_durable {
             for (origin, seq) in stored {
-                self.outbox.advance(origin, seq, Stage::Local, &Frontier::default());
+                self.outbox.advance(origin, seq, Stage::Local);
                 self.stage_reached(origin, seq, Stage::Local);
             }
         }

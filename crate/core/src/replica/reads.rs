@@ -37,7 +37,8 @@ enum Asked {
 pub(super) struct Reads {
     /// Questions on this connection: when they were sent, and whether the answer proves that the leader leads.
     barriers: Map<u64, (Millis, bool)>,
-    last_barrier: u64,
+    /// The number of the last question, of a read or of a write's concern.
+    last_question: u64,
     /// The latest answer: when the question was sent, and what the leader held.
     heard: Option<(Millis, Frontier)>,
     /// Whether something moved since the reads were looked at.
@@ -45,6 +46,11 @@ pub(super) struct Reads {
 }
 
 impl Reads {
+    pub(super) fn next_question(&mut self) -> u64 {
+        self.last_question += 1;
+        self.last_question
+    }
+
     /// For how long at most a copy that holds `held` may have been out of date.
     pub(super) fn staleness(&self, held: &Frontier, now: Millis) -> Option<Millis> {
         let (asked, frontier) = self.heard.as_ref()?;
@@ -134,7 +140,8 @@ impl Replica {
             return;
         }
         let mut barriers: Vec<(bool, Frontier, u64)> = Vec::new();
-        let room = BARRIERS_PER_CONNECTION_MAX.saturating_sub(self.reads.barriers.len());
+        let asked = self.reads.barriers.len() + self.concerns_asked();
+        let room = BARRIERS_PER_CONNECTION_MAX.saturating_sub(asked);
         for (_, read) in self.waits.reads_mut().filter(|(_, read)| read.asked == Asked::Must) {
             let strong = matches!(read.consistency, Consistency::Strong | Consistency::MaxStaleness(_));
             // Reads that ask the same in the same turn share the question.
@@ -143,13 +150,14 @@ impl Replica {
                 Some((.., id)) => *id,
                 None if barriers.len() == room => break, // The others ask when some of these are answered.
                 None => {
-                    self.reads.last_barrier += 1;
-                    barriers.push((strong, read.unresolved.clone(), self.reads.last_barrier));
-                    self.reads.last_barrier
+                    let id = self.reads.next_question();
+                    barriers.push((strong, read.unresolved.clone(), id));
+                    id
                 }
             };
             read.asked = Asked::Waits(id);
         }
+        self.ask_concerns(room - barriers.len());
         for (strong, frontier, id) in barriers {
             self.reads.barriers.insert(id, (now, strong));
             self.send(&ClientFrame::Barrier { id, strong, frontier });
@@ -157,8 +165,10 @@ impl Replica {
     }
 
     pub(super) fn barrier_reached(&mut self, id: u64, frontier: &Frontier, now: Millis) {
-        let Some((sent, is_proved)) = self.reads.barriers.remove(&id) else { return };
         self.link.leader_holds(frontier);
+        let Some((sent, is_proved)) = self.reads.barriers.remove(&id) else {
+            return self.concern_answered(id, Ok(()));
+        };
         if is_proved && self.reads.heard.as_ref().is_none_or(|(asked, _)| *asked <= sent) {
             self.reads.heard = Some((sent, frontier.epochs_only()));
         }
@@ -174,14 +184,17 @@ impl Replica {
     }
 
     pub(super) fn barrier_failed(&mut self, id: u64, error: &Error) {
-        self.reads.barriers.remove(&id);
+        if self.reads.barriers.remove(&id).is_none() {
+            return self.concern_answered(id, Err(error.clone()));
+        }
         let failed: Vec<u64> =
             self.waits.reads_mut().filter(|(_, read)| read.asked == Asked::Waits(id)).map(|(id, _)| id).collect();
         failed.into_iter().for_each(|id| self.end_wait(id, Err(error.clone())));
     }
 
     /// The connection is gone, and the questions with it: they are put again on the next one.
-    pub(super) fn barriers_are_lost(&mut self) {
+    pub(super) fn questions_are_lost(&mut self) {
+        self.concerns_are_lost();
         self.reads.barriers.clear();
         for (_, read) in self.waits.reads_mut().filter(|(_, read)| matches!(read.asked, Asked::Waits(_))) {
             read.asked = Asked::Must;

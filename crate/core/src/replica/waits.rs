@@ -1,5 +1,6 @@
 //! Everybody who waits, and until when. A wait ends exactly once.
 
+use super::concerns::Question;
 use super::reads::Read;
 use super::{Output, Phase, Replica, Wait};
 use crate::error::{Code, Error};
@@ -17,6 +18,8 @@ pub(super) struct Waits {
     stage_of: BTreeMap<u64, StageWait>,
     stages: BTreeSet<(StageWait, u64)>,
     reads: Map<u64, Read>,
+    /// What the node has to be asked for some of them.
+    questions: BTreeMap<u64, Question>,
     /// Soonest first. Those of waits that ended otherwise are dropped when they come to the top.
     deadlines: BinaryHeap<Reverse<(Millis, u64)>>,
 }
@@ -32,8 +35,16 @@ impl Waits {
         self.reads.iter_mut().map(|(id, read)| (*id, read))
     }
 
+    pub(super) fn questions_mut(&mut self) -> impl Iterator<Item = (u64, &mut Question)> {
+        self.questions.iter_mut().map(|(id, question)| (*id, question))
+    }
+
+    pub(super) fn stage_waits(&self) -> Vec<(u64, StageWait)> {
+        self.stage_of.iter().map(|(id, wait)| (*id, *wait)).collect()
+    }
+
     fn len(&self) -> usize {
-        self.stage_of.len() + self.reads.len()
+        self.stage_of.len() + self.reads.len() + self.questions.len()
     }
 
     fn insert_stage(&mut self, id: u64, wait: StageWait, deadline: Millis) {
@@ -47,19 +58,28 @@ impl Waits {
         self.deadlines.push(Reverse((deadline, id)));
     }
 
-    /// Takes a wait out; answers whether it was there, and the read if it was one.
-    fn remove(&mut self, id: u64) -> (bool, Option<Read>) {
+    /// A question of a wait that is there already, or with a deadline one that is a wait itself.
+    pub(super) fn insert_question(&mut self, id: u64, question: Question, deadline: Option<Millis>) {
+        self.questions.insert(id, question);
+        deadline.into_iter().for_each(|deadline| self.deadlines.push(Reverse((deadline, id))));
+    }
+
+    /// Takes a wait out; answers whether it was there, and the read and the question if it had one.
+    fn remove(&mut self, id: u64) -> (bool, Option<Read>, Option<Question>) {
         let stage = self.stage_of.remove(&id);
         let read = self.reads.remove(&id);
-        let was_there = stage.is_some() || read.is_some();
+        let question = self.questions.remove(&id);
+        let was_there = stage.is_some() || read.is_some() || question.is_some();
         if let Some(wait) = stage {
             self.stages.remove(&(wait, id));
         }
-        let is_over = |id: &u64| !self.stage_of.contains_key(id) && !self.reads.contains_key(id);
+        let is_over = |id: &u64| {
+            !self.stage_of.contains_key(id) && !self.reads.contains_key(id) && !self.questions.contains_key(id)
+        };
         while self.deadlines.peek().is_some_and(|Reverse((_, id))| is_over(id)) {
             self.deadlines.pop();
         }
-        (was_there, read)
+        (was_there, read, question)
     }
 }
 
@@ -81,9 +101,10 @@ impl Replica {
                             self.end_wait(id, Err(failure));
                         }
                     }
-                    Ok(_) => {}
+                    Ok(_) => self.ask_for_stage(id, origin, seq, stage),
                 }
             }
+            Wait::Concern { origin, seq, concern } => self.begin_concern(id, (origin, seq, concern), timeout, now),
             Wait::Read { session, doc, consistency } => match self.begin_read(session, doc, consistency) {
                 Err(error) => self.outputs.push_back(Output::Done { id, result: Err(error) }),
                 Ok(read) => {
@@ -100,10 +121,9 @@ impl Replica {
     }
 
     pub(super) fn end_wait(&mut self, id: u64, result: Result<(), Error>) {
-        let (was_there, read) = self.waits.remove(id);
-        if let Some(read) = read {
-            self.forget_read(&read);
-        }
+        let (was_there, read, question) = self.waits.remove(id);
+        read.iter().for_each(|read| self.forget_read(read));
+        question.iter().for_each(|question| self.forget_question(question));
         if was_there {
             self.outputs.push_back(Output::Done { id, result });
         }
@@ -140,7 +160,10 @@ impl Replica {
 
     pub(super) fn stage_rejected(&mut self, origin: Origin, seq: Seq, error: &Error) {
         let is_it = |(wait, _): &&(StageWait, u64)| wait.0 == origin && wait.2 == seq;
-        let ids = self.waits.stages.iter().filter(is_it).map(|(_, id)| *id).collect();
+        let mut ids: Vec<u64> = self.waits.stages.iter().filter(is_it).map(|(_, id)| *id).collect();
+        let asked =
+            self.waits.questions.iter().filter(|(_, question)| (question.origin, question.seq) == (origin, seq));
+        ids.extend(asked.map(|(id, _)| *id));
         self.end_waits(ids, &Err(error.clone()));
     }
 
@@ -153,7 +176,7 @@ impl Replica {
         ids.into_iter().for_each(|id| self.end_wait(id, result.clone()));
     }
 
-    /// The leader has acknowledged writes: they leave the outbox once that is enough to survive.
+    /// The leader has acknowledged writes: they leave the outbox, and have a place, once that is enough to survive.
     pub(super) fn acknowledged(
         &mut self,
         origin: Origin,
@@ -168,9 +191,11 @@ impl Replica {
         if self.outbox.get(origin).is_none() {
             return Ok(()); // Of an opening whose writes are all settled.
         }
-        self.outbox.advance(origin, seq, stage, &Frontier::at(epoch, lsn));
+        self.outbox.advance(origin, seq, stage);
+        // Before that it may end up at another place, with another leader.
         if stage >= self.settles_at() {
-            for part in self.outbox.settle(origin, seq).into_iter().flat_map(|write| write.parts) {
+            let place = Frontier::at(epoch, lsn);
+            for part in self.outbox.settle(origin, seq, &place).into_iter().flat_map(|write| write.parts) {
                 self.docs.reaches(&part.doc, epoch, lsn);
                 self.persister.add_update(part.doc, part.update, epoch, lsn);
             }

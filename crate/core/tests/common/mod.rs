@@ -8,10 +8,12 @@
 mod client;
 mod disk;
 mod host;
+mod line;
 
 pub use client::Client;
 pub use disk::Disk;
 pub use host::Host;
+pub use line::{Line, at, entries};
 
 use headwater_core::error::{Code, Error};
 use headwater_core::frame::{ClientFrame, NodeFrame};
