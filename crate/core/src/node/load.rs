@@ -89,6 +89,7 @@ impl Node {
                 self.scan_log_for_load();
             }
             Step::Log if rows.is_empty() => self.loaded(now),
+            Step::Log if self.generation.0 == 0 => return Err(Error::malformed("there is a log but no generation")),
             Step::Log => {
                 self.load_segments(&rows)?;
                 self.scan_log_for_load();
@@ -108,10 +109,16 @@ impl Node {
 
     fn load_meta(&mut self, rows: &[Row]) -> Result<(), Error> {
         let fact = |name: &str| rows.iter().find(|row| row.key == name.as_bytes()).map(|row| Reader::new(&row.value));
-        let mut value = fact(GENERATION).ok_or_else(|| Error::malformed("the generation row is missing"))?;
-        self.generation = Generation(value.fixed()?);
-        self.log.epoch = Epoch(value.uint()?);
-        value.end()?;
+        match fact(GENERATION) {
+            Some(mut value) => {
+                self.generation = Generation(value.fixed()?);
+                self.log.epoch = Epoch(value.uint()?);
+                value.end()?;
+            }
+            // A member promises before it knows which database the group has.
+            None if self.group.is_some() => {}
+            None => return Err(Error::malformed("the generation row is missing")),
+        }
         if let Some(mut value) = fact(CHECKPOINT) {
             self.log.held = Frontier::decode(&mut value)?;
             value.end()?;

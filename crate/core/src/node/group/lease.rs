@@ -237,7 +237,7 @@ impl Node {
         }
         let is_new =
             group.record.as_ref().is_none_or(|known| known.epoch < record.epoch || known.state != record.state);
-        group.members.clone_from(&record.members);
+        group.members = group.with_own_addresses(&record.members);
         group.quorum = record.quorum;
         group.record = Some(record.clone());
         self.adopt_members();

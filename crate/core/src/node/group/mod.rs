@@ -179,6 +179,16 @@ impl Group {
         self.members.iter().find(|member| member.name == *name)
     }
 
+    // Where the others are, this member's own configuration says for those that it names: networks have more than one side.
+    fn with_own_addresses(&self, members: &[Member]) -> Vec<Member> {
+        let own = |name: &MemberName| self.config.members.iter().find(|member| member.name == *name);
+        let with_own = |member: &Member| match own(&member.name) {
+            Some(known) => Member { address: known.address.clone(), ..member.clone() },
+            None => member.clone(),
+        };
+        members.iter().map(with_own).collect()
+    }
+
     fn is_voter(&self) -> bool {
         self.member(self.me()).is_some_and(Member::is_voter)
     }
