@@ -14,6 +14,7 @@ pub mod device;
 pub mod disk;
 pub mod edge;
 mod fault;
+pub mod group;
 mod heal;
 mod link;
 pub mod net;

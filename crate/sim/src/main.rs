@@ -1,6 +1,9 @@
 //! The simulator from the command line; `cargo xtask sim` runs it with the same flags.
 
+mod of_groups;
+
 use headwater_sim::bug::Bug;
+use headwater_sim::group;
 use headwater_sim::plan::Plan;
 use headwater_sim::report;
 use headwater_sim::run::{quiet_panics, run};
@@ -23,6 +26,8 @@ Usage: cargo xtask sim [--seeds N] [--from S]      N seeds from S on, 100 from 0
        cargo xtask sim --bugs                      deliberate bugs, each switched on alone; ends with 1 if one is missed
        cargo xtask sim --seed S --bug NAME         one seed, or with --seeds several, with such a bug
        cargo xtask sim --table FILE [--seeds N]    writes the page of guarantees from what 2,000 seeds, or N, showed
+       cargo xtask sim --group ...                 groups instead of a single node: members, a lease store, failover; with
+                                                   --seeds, --from, --seed, --trace, --save, --bugs and --bug as above
 
 A failing seed becomes a named scenario with --save: the least of its steps are written to a file that every test run reads.
 Let the file's first line say in one sentence what was wrong, mend it, and see the scenario pass.
@@ -49,6 +54,8 @@ struct Arguments {
     seed: Option<u64>,
     scenario: Option<Option<String>>,
     bug: Option<Bug>,
+    group: bool,
+    group_bug: Option<group::bug::Bug>,
     bugs: bool,
     help: bool,
     trace: bool,
@@ -73,9 +80,13 @@ impl Arguments {
                 "--scenario" => arguments.scenario = Some(value()),
                 "--bug" => {
                     let name = value().unwrap_or_default();
-                    arguments.bug = Some(Bug::parse(&name).ok_or_else(|| format!("{name:?} is no bug"))?);
+                    (arguments.bug, arguments.group_bug) = (Bug::parse(&name), group::bug::Bug::parse(&name));
+                    if arguments.bug.is_none() && arguments.group_bug.is_none() {
+                        return Err(format!("{name:?} is no bug"));
+                    }
                 }
                 "--bugs" => arguments.bugs = true,
+                "--group" => arguments.group = true,
                 "--help" | "-h" => arguments.help = true,
                 "--trace" => arguments.trace = true,
                 "--save" => {
@@ -96,6 +107,9 @@ impl Arguments {
             return Ok(ExitCode::SUCCESS);
         }
         self.check()?;
+        if self.group {
+            return of_groups::run(&self);
+        }
         if let Some(seed) = self.seed {
             return self.one(&Plan::of(seed));
         }
@@ -131,16 +145,33 @@ impl Arguments {
         let needs = [
             ("--trace", self.trace, &["--seed", "--scenario"][..]),
             ("--save", self.save.is_some(), &["--seed"]),
-            ("--bug", self.bug.is_some(), &["--seed", "--seeds"]),
+            ("--bug", self.has_bug(), &["--seed", "--seeds"]),
             ("--from", self.from > 0, &["--seeds", "--table"]),
         ];
         match needs.iter().find(|(_, is_asked, fitting)| *is_asked && !fitting.contains(&task)) {
             Some((name, _, fitting)) => Err(format!("{name} belongs to {}", fitting.join(" or "))),
-            None if self.save.is_some() && self.bug.is_some() => {
+            None if self.save.is_some() && self.has_bug() => {
                 Err("a scenario shows what our own code did wrong: --save and --bug do not go together".into())
+            }
+            None if self.group && self.table.is_some() => Err("--table is not for groups yet".into()),
+            None if self.has_bug() && (self.group != self.group_bug.is_some()) => {
+                Err("that bug is one of the other world: see --bugs, and --group --bugs".into())
             }
             None => Ok(()),
         }
+    }
+
+    fn has_bug(&self) -> bool {
+        self.bug.is_some() || self.group_bug.is_some()
+    }
+
+    /// The seeds from `--from` on, so many of them.
+    fn range(&self, seeds: u64) -> Result<std::ops::Range<u64>, String> {
+        if seeds == 0 {
+            return Err("--seeds 0 would run nothing".into());
+        }
+        let end = self.from.checked_add(seeds).ok_or("the last of these seeds would be above the largest number")?;
+        Ok(self.from..end)
     }
 
     fn one(&self, plan: &Plan) -> Result<ExitCode, String> {
@@ -184,13 +215,9 @@ impl Arguments {
     }
 
     fn many(&self, seeds: u64) -> Result<Sums, String> {
-        if seeds == 0 {
-            return Err("--seeds 0 would run nothing".into());
-        }
-        let end = self.from.checked_add(seeds).ok_or("the last of these seeds would be above the largest number")?;
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let range = self.range(seeds)?;
         let (start, mut shown) = (Instant::now(), Instant::now());
-        let sums = run_seeds(self.from..end, self.bug, threads, |sums| {
+        let sums = run_seeds(range, self.bug, threads(), |sums| {
             if shown.elapsed() > Duration::from_secs(2) {
                 shown = Instant::now();
                 let rate = sums.events as f64 / start.elapsed().as_secs_f64();
@@ -206,6 +233,10 @@ impl Arguments {
         println!("figures: {}, events per second {:.0}", report::line(&sums), sums.events as f64 / seconds);
         Ok(sums)
     }
+}
+
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn all_bugs() -> ExitCode {

@@ -24,8 +24,13 @@ pub fn hunt(bug: Bug) -> Option<Caught> {
 
 /// How often everything happened.
 pub fn coverage(sums: &Sums) -> String {
+    columns(&sums.coverage.rows())
+}
+
+/// Counts and their names, side by side.
+pub fn columns(rows: &[(&'static str, u64)]) -> String {
     let mut text = String::new();
-    for row in sums.coverage.rows().chunks(4) {
+    for row in rows.chunks(4) {
         let cells: Vec<String> = row.iter().map(|(name, count)| format!("{count:>8} {name:38}")).collect();
         let _ = writeln!(text, "{}", cells.concat().trim_end());
     }

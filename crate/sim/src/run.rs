@@ -44,11 +44,7 @@ pub fn run(plan: &Plan, bug: Option<Bug>, is_verbose: bool) -> Report {
         _ => None,
     });
     let mut world = World::new(plan.clone(), bug, is_verbose);
-    IS_RUNNING.set(true);
-    let ended = catch_unwind(AssertUnwindSafe(|| world.run()));
-    IS_RUNNING.set(false);
-    if ended.is_err() {
-        let text = PANIC.with_borrow_mut(std::mem::take);
+    if let Err(text) = guarded(|| world.run()) {
         world.violation = None;
         world.violate("panic", || text);
     }
@@ -62,6 +58,14 @@ pub fn run(plan: &Plan, bug: Option<Bug>, is_verbose: bool) -> Report {
         violation: world.violation.take(),
         lines: world.trace.take_lines(),
     }
+}
+
+/// Does something that may panic; what the panic said, if it did.
+pub fn guarded(run: impl FnOnce()) -> Result<(), String> {
+    IS_RUNNING.set(true);
+    let ended = catch_unwind(AssertUnwindSafe(run));
+    IS_RUNNING.set(false);
+    ended.map_err(|_| PANIC.with_borrow_mut(std::mem::take))
 }
 
 /// Keeps panics of runs for their reports instead of printing them.

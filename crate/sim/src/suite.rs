@@ -47,25 +47,40 @@ pub fn run_seeds(
     threads: usize,
     mut progress: impl FnMut(&Sums),
 ) -> Sums {
+    let mut sums = Sums::default();
+    on_threads(
+        seeds,
+        threads,
+        |seed| run(&Plan::of(seed), bug, false),
+        |report| {
+            sums.add(report);
+            progress(&sums);
+        },
+    );
+    sums.failures.sort_by_key(|report| report.seed);
+    sums
+}
+
+/// Runs each seed on one of several threads, and takes in what comes of it, in whatever order.
+pub fn on_threads<R: Send>(
+    seeds: impl Iterator<Item = u64> + Send,
+    threads: usize,
+    run: impl Fn(u64) -> R + Sync,
+    mut take: impl FnMut(R),
+) {
     let seeds = Mutex::new(seeds);
     let draw = || seeds.lock().expect("nobody panics while holding it").next();
-    let mut sums = Sums::default();
     std::thread::scope(|scope| {
         let (sender, receiver) = mpsc::channel();
         for _ in 0..threads {
-            let (sender, draw) = (sender.clone(), &draw);
+            let (sender, draw, run) = (sender.clone(), &draw, &run);
             scope.spawn(move || {
                 while let Some(seed) = draw() {
-                    sender.send(run(&Plan::of(seed), bug, false)).expect("the sums are made until all have run");
+                    sender.send(run(seed)).expect("results are taken in until all have run");
                 }
             });
         }
         drop(sender);
-        for report in receiver {
-            sums.add(report);
-            progress(&sums);
-        }
+        receiver.into_iter().for_each(&mut take);
     });
-    sums.failures.sort_by_key(|report| report.seed);
-    sums
 }

@@ -1,0 +1,147 @@
+//! Epochs: one candidate and at most one leader each, for ever; they only grow, and sealed lengths only grow. What was
+//! promised to anybody is in every log that a new leader begins with, unless an operator accepted that it is not.
+
+use crate::group::coverage::Moment;
+use crate::group::world::World;
+use headwater_core::group::{MemberName, Record, State};
+use headwater_core::node::RoleName;
+use headwater_core::{Epoch, Frontier};
+
+fn holder(record: &Record) -> &MemberName {
+    match &record.state {
+        State::Electing { candidate, .. } => candidate,
+        State::Active { leader } => leader,
+    }
+}
+
+impl World {
+    /// The record as the lease store holds it.
+    pub fn record(&self) -> Option<Record> {
+        self.lease.held.as_ref().and_then(|held| held.text.parse().ok())
+    }
+
+    /// The lease store holds another record from here on.
+    pub fn check_record(&mut self, member: usize, before: Option<&str>, after: &str) {
+        let before: Option<Record> = before.and_then(|text| text.parse().ok());
+        let after: Record = match after.parse() {
+            Ok(record) => record,
+            Err(error) => return self.violate("epochs", || format!("m{member} leaves no record: {error}")),
+        };
+        if let Some(before) = &before {
+            self.check_step(member, before, &after);
+        }
+        let is_new_leader = after.leader().is_some()
+            && before.as_ref().is_none_or(|before| before.epoch != after.epoch || before.leader().is_none());
+        if is_new_leader {
+            self.check_new_leader(before.as_ref(), &after);
+        }
+        self.check_sealed(&after);
+    }
+
+    fn check_step(&mut self, member: usize, before: &Record, after: &Record) {
+        if after.generation != before.generation {
+            self.violate("epochs", || format!("m{member} gives the database another generation"));
+        }
+        if after.epoch < before.epoch {
+            self.violate("epochs", || format!("epoch {} comes after {}", after.epoch, before.epoch));
+        }
+        if after.epoch == before.epoch && holder(after) != holder(before) {
+            let (one, other) = (holder(before).clone(), holder(after).clone());
+            self.violate("epochs", || format!("epoch {} is {one}'s and then {other}'s", after.epoch));
+        }
+        if let Some((epoch, length)) = before.sealed.epochs().find(|(epoch, l)| after.sealed.lsn(*epoch) < *l) {
+            let shorter = after.sealed.lsn(epoch);
+            self.violate("epochs", || format!("epoch {epoch} was sealed at {length} and is cut to {shorter}"));
+        }
+        if after.epoch == before.epoch && after.sealed != before.sealed && before.leader().is_some() {
+            self.coverage.saw(Moment::Extended);
+        }
+        let is_given_up = after.epoch > before.epoch && before.leader().is_none();
+        if is_given_up {
+            self.coverage.saw(Moment::GivenUp);
+        }
+    }
+
+    fn check_new_leader(&mut self, before: Option<&Record>, after: &Record) {
+        let leader = holder(after).clone();
+        if let Some(other) = self.oracle.leaders.insert(after.epoch, leader.clone()).filter(|other| *other != leader) {
+            self.violate("epochs", || format!("{other} and {leader} both lead epoch {}", after.epoch));
+        }
+        if before.is_some_and(|before| matches!(before.state, State::Electing { .. })) {
+            self.coverage.saw(Moment::Elected);
+        }
+        let is_forced = before.is_some_and(|before| matches!(before.state, State::Electing { is_forced: true, .. }));
+        let held = self.members[self.member_named(&leader)].held.clone();
+        if is_forced {
+            return self.check_loss_windows(after, &held);
+        }
+        // A leader begins with everything that is sealed, and what is sealed is everything that was promised.
+        if !held.dominates_epochs(&after.sealed) {
+            let (held, sealed) = (super::logs::text(&held), super::logs::text(&after.sealed));
+            self.violate("seals", || format!("{leader} begins epoch {} with {held}, sealed is {sealed}", after.epoch));
+        }
+        if self.oracle.is_forced {
+            return;
+        }
+        let before_it = self.oracle.promised.epochs().filter(|(epoch, _)| *epoch < after.epoch);
+        let missing = before_it.into_iter().find(|(epoch, lsn)| after.sealed.lsn(*epoch) < *lsn);
+        if let Some((epoch, lsn)) = missing {
+            let sealed = after.sealed.lsn(epoch);
+            self.violate("durability", || {
+                format!(
+                    "entry {epoch}/{lsn} was acknowledged by a quorum, and {leader} seals epoch {epoch} at {sealed}"
+                )
+            });
+        }
+    }
+
+    // What a forced promotion leaves behind it says so.
+    fn check_loss_windows(&mut self, after: &Record, held: &Frontier) {
+        let lost = self.oracle.promised.epochs().filter(|(epoch, _)| *epoch < after.epoch);
+        let says =
+            |epoch: Epoch| after.losses.iter().any(|window| window.epoch == epoch && window.after <= held.lsn(epoch));
+        let silent = lost.into_iter().find(|(epoch, lsn)| held.lsn(*epoch) < *lsn && !says(*epoch));
+        if let Some((epoch, lsn)) = silent {
+            let end = held.lsn(epoch);
+            self.violate("losses", || {
+                format!("the forced leader of epoch {} has {epoch} to {end} of {lsn}, and no loss window", after.epoch)
+            });
+        }
+    }
+
+    // A length is sealed once a quorum holds it.
+    fn check_sealed(&mut self, after: &Record) {
+        if self.oracle.is_forced {
+            return;
+        }
+        let beyond = after.sealed.epochs().find(|(epoch, length)| self.oracle.held.lsn(*epoch) < *length);
+        if let Some((epoch, length)) = beyond {
+            let held = self.oracle.held.lsn(epoch);
+            self.violate("seals", || format!("epoch {epoch} is sealed at {length}, and a quorum holds it to {held}"));
+        }
+    }
+
+    /// What a member says of itself agrees with the record's history.
+    pub fn check_role(&mut self, member: usize) {
+        let Some(group) = self
+            .status_of(member)
+            .filter(|status| status.is_loaded)
+            .and_then(|status| status.group.map(|group| (group.role, status.epoch, group.promised)))
+        else {
+            return;
+        };
+        let (role, epoch, promised) = group;
+        let state = &mut self.members[member];
+        let had_led = state.leads;
+        state.leads = (role == RoleName::Leader).then_some(epoch);
+        state.stands = (role == RoleName::Candidate).then_some(promised);
+        if had_led.is_some() && state.leads.is_none() {
+            self.coverage.saw(Moment::Fenced);
+        }
+        let name = self.members[member].name().clone();
+        if role == RoleName::Leader && self.oracle.leaders.get(&epoch) != Some(&name) {
+            let rightful = self.oracle.leaders.get(&epoch).cloned();
+            self.violate("epochs", || format!("{name} leads epoch {epoch}, which the record gives to {rightful:?}"));
+        }
+    }
+}

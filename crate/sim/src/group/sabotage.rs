@@ -1,0 +1,94 @@
+//! How deliberate bugs are done: by what the harness forges, drops and alters on its way to the machines.
+
+use super::bug::Bug;
+use super::world::World;
+use headwater_core::node::group::message::{Answer, Ask, Call as Question, Reply};
+use headwater_core::store::{StoreOp, Table, log_place, meta_key};
+use headwater_core::wire::{Reader, Writer};
+use headwater_core::{Epoch, Frontier, Lsn};
+
+impl World {
+    /// A call as it arrives.
+    pub(super) fn bug_in_call(&mut self, to: usize, bytes: Vec<u8>) -> Vec<u8> {
+        let promised = self.status_of(to).and_then(|status| status.group).map(|group| group.promised);
+        let (Ok(mut question), Some(promised)) = (Question::decode(&bytes), promised) else { return bytes };
+        match (self.bug, &mut question.ask) {
+            (Some(Bug::NoFencing), Ask::Append(append)) if question.epoch < promised && append.leader.is_some() => {
+                question.epoch = promised;
+                question.encode()
+            }
+            _ => bytes,
+        }
+    }
+
+    pub(super) fn bug_in_reply(&mut self, id: u64, bytes: Vec<u8>) -> Vec<u8> {
+        let call = self.calls.get(id);
+        let (Some(question), Ok(mut reply)) = (&call.question, Reply::decode(&bytes)) else { return bytes };
+        match (self.bug, &question.ask, &mut reply.answer) {
+            // What was asked under another epoch is answered under that.
+            (Some(Bug::NoFencing), Ask::Append(_), Answer::Held { .. }) => {
+                reply.epoch = reply.epoch.min(question.epoch);
+                reply.leader = None;
+            }
+            // The target says that it holds what it was never sent.
+            (Some(Bug::SwitchoverTooEarly), Ask::Append(_), Answer::Held { frontier, .. })
+                if self.commands.is_handing_over(call.from) =>
+            {
+                let held = self.members[call.from].held.clone();
+                frontier.join(&held);
+            }
+            _ => return bytes,
+        }
+        reply.encode()
+    }
+
+    // A promise that nobody gave: what a candidate would count if it counted too few.
+    pub(super) fn bug_in_failure(&mut self, id: u64) -> Option<Vec<u8>> {
+        let question = self.calls.get(id).question.as_ref()?;
+        if !self.has(Bug::SealTooSmall) || question.ask != Ask::Promise {
+            return None;
+        }
+        let answer = Answer::Held {
+            frontier: Frontier::default(),
+            applied: Frontier::default(),
+            has_clients: false,
+            is_joined: true,
+        };
+        Some(Reply { epoch: question.epoch, leader: None, answer }.encode())
+    }
+
+    /// A member's instance is gone, and the next one will read what is on its disk.
+    pub(super) fn bug_at_restart(&mut self, member: usize) {
+        match self.bug {
+            Some(Bug::PromiseForgotten) => self.forget_promise(member),
+            Some(Bug::TailDropped) => self.drop_tail(member),
+            _ => {}
+        }
+    }
+
+    // The row of the member's facts: what it promised, the epoch whose leader it follows, and whether its promises count.
+    fn forget_promise(&mut self, member: usize) {
+        let disk = &mut self.members[member].drive.disk;
+        let key = meta_key("member");
+        let Some((_, row)) = disk.table(Table::Meta).find(|(name, _)| *name == key) else { return };
+        let mut row = Reader::new(row);
+        let (Ok(_promised), Ok(led), Ok(is_joined)) = (row.uint(), row.uint(), row.uint()) else { return };
+        let mut value = Writer::default();
+        value.uint(led).uint(led).uint(is_joined);
+        disk.land(&[StoreOp::Put { table: Table::Meta, key, value: value.0 }]);
+    }
+
+    fn drop_tail(&mut self, member: usize) {
+        let Some(record) = self.record() else { return };
+        let end = |epoch: Epoch| if epoch < record.epoch { record.sealed.lsn(epoch) } else { Lsn(u64::MAX) };
+        let mut held = Frontier::default();
+        let rows = self.members[member].drive.disk.table(Table::Log);
+        for (epoch, last) in rows.filter_map(|(key, _)| log_place(key)).filter(|(epoch, last)| *last <= end(*epoch)) {
+            held.advance_epoch(epoch, last);
+        }
+        let is_kept = |key: &[u8]| log_place(key).is_none_or(|(epoch, last)| last <= end(epoch));
+        let state = &mut self.members[member];
+        state.drive.disk.retain(|table, key| table != Table::Log || is_kept(key));
+        state.held = held;
+    }
+}
