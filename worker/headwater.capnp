@@ -3,6 +3,9 @@
 #   workerd serve worker/headwater.capnp \
 #     --directory-path=storage=DIR --directory-path=www=DIR --socket-addr=http=127.0.0.1:8787
 #
+# Alone, a node leads its databases. HEADWATER_GROUP in the environment makes it a group: three members in this process,
+# or, with "self", this process one of them. See docs/operations.md.
+#
 # One workerd per storage directory: nothing would keep two from writing to the same object.
 
 using Workerd = import "/workerd/workerd.capnp";
@@ -14,6 +17,8 @@ const config :Workerd.Config = (
     (name = "storage", disk = (writable = true)),
     # The demo page.
     (name = "www", disk = (writable = false)),
+    # Other members and etcd: they have private addresses more often than not, which workerd refuses by default.
+    (name = "internet", network = (allow = ["public", "private"], tlsOptions = (trustBrowserCas = true))),
   ],
   sockets = [
     (name = "http", address = "127.0.0.1:8787", http = (), service = "main"),
@@ -35,5 +40,9 @@ const main :Workerd.Worker = (
     (name = "HEADWATER", durableObjectNamespace = "HeadwaterNode"),
     (name = "HEADWATER_COORDINATOR", durableObjectNamespace = "HeadwaterCoordinator"),
     (name = "ASSETS", service = "www"),
+    # Null where the environment does not have them.
+    (name = "HEADWATER_GROUP", fromEnvironment = "HEADWATER_GROUP"),
+    (name = "HEADWATER_LEASE", fromEnvironment = "HEADWATER_LEASE"),
+    (name = "HEADWATER_NODE_SECRET", fromEnvironment = "HEADWATER_NODE_SECRET"),
   ],
 );

@@ -143,7 +143,7 @@ export type Held = Readonly<Record<string, number>>;
 
 /** What a node in a group says of it. */
 export interface GroupStatus {
-  readonly member: string;
+  readonly me: string;
   readonly role: "leader" | "follower" | "candidate";
   readonly leader?: string;
   readonly promised: number;
@@ -168,5 +168,6 @@ export interface MemberStatus {
   readonly durable: Held;
   readonly applied: Held;
   readonly lagEntries: number;
+  readonly lagBytes: number;
   readonly lagMs?: number;
 }

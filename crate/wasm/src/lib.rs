@@ -15,6 +15,5 @@ mod value;
 
 pub use bookmark::*;
 pub use doc::DocHandle;
-pub use group::Group;
 pub use node::Node;
 pub use replica::Replica;

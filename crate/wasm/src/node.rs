@@ -4,10 +4,11 @@
 
 use crate::bookmark::parse;
 use crate::effect::{Effect, bytes_to_js, error_to_js, rows_from_js};
-use crate::group::{Group, member_name};
-use crate::host::{coded, doc_name, malformed, millis, storage_error};
+use crate::group;
+use crate::host::{coded, doc_name, malformed, millis, storage_error, throw};
 use crate::status::{event_to_js, status_to_js};
 use headwater_core::error::Code;
+use headwater_core::group::MemberName;
 use headwater_core::node::{self, Admin, Config, Done, Held, Input, Output, Query, Swap};
 use headwater_core::sorted::Map;
 use headwater_core::{Bookmark, ConnId, Error, Generation, Token};
@@ -39,12 +40,12 @@ pub struct Node {
 #[wasm_bindgen]
 impl Node {
     /// A node that begins by reading its storage. `generation` is random, for a database that has none yet. Without a
-    /// group it leads alone.
+    /// group, which is described as in `group.rs`, it leads alone.
     #[wasm_bindgen(constructor)]
-    pub fn new(generation: u64, group: Option<Group>) -> Result<Node, JsValue> {
+    pub fn new(generation: u64, group: Option<String>) -> Result<Node, JsValue> {
         console_error_panic_hook::set_once();
         let check = |update: &[u8]| check_update(update).map_err(|cause| cause.to_string());
-        let group = group.map(Group::finish).transpose()?;
+        let group = group.map(|text| group::parse(&text)).transpose().map_err(throw)?;
         let config = Config { fresh_generation: Generation(generation), check, group };
         Ok(Self { core: node::Node::new(config), answering: Map::default() })
     }
@@ -144,7 +145,7 @@ impl Node {
 
     /// An operator wants another member to lead, any if none is named; the effect `adminDone` with this `id` ends it.
     pub fn switchover(&mut self, id: f64, to: Option<String>, timeout_ms: f64, now: f64) -> Result<(), JsValue> {
-        let to = to.map(|name| member_name(&name)).transpose()?;
+        let to = to.map(|name| MemberName::new(&name)).transpose().map_err(throw)?;
         let command = Admin::Switchover { to, timeout: millis(timeout_ms) };
         self.handle(Input::Admin { id: id as u64, command }, now);
         Ok(())
@@ -202,8 +203,8 @@ impl Node {
     }
 
     /// Figures for an operator.
-    pub fn status(&self) -> JsValue {
-        status_to_js(&self.core.status())
+    pub fn status(&self, now: f64) -> JsValue {
+        status_to_js(&self.core.status_at(millis(now)))
     }
 
     /// Does everything that is to be done now, and answers what the host must do, in order.

@@ -23,7 +23,7 @@ pub(crate) fn status_to_js(status: &Status) -> JsValue {
 
 fn group_to_js(group: &GroupStatus) -> JsValue {
     Effect::plain()
-        .with("member", group.me.as_str())
+        .with("me", group.me.as_str())
         .with("role", group.role.as_str())
         .with_some("leader", group.leader.as_ref().map(|leader| leader.as_str()))
         .with("promised", group.promised.0 as f64)
@@ -49,6 +49,7 @@ fn member_to_js(member: &MemberStatus) -> JsValue {
         .with("durable", frontier_to_js(&member.durable))
         .with("applied", frontier_to_js(&member.applied))
         .with("lagEntries", member.lag_entries as f64)
+        .with("lagBytes", member.lag_bytes as f64)
         .with_some("lagMs", member.lag.map(|lag| lag.0 as f64))
         .done()
 }

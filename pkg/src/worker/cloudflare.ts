@@ -19,11 +19,14 @@ export interface EdgeSql {
 
 /** A Durable Object's context. */
 export interface EdgeContext {
+  readonly id: unknown;
   readonly storage: {
     readonly sql: EdgeSql;
     transactionSync<T>(f: () => T): T;
     /** Resolves once everything that was written is on disk. */
     sync(): Promise<void>;
+    /** Has the object woken, if it sleeps by then, and its `alarm` called. */
+    setAlarm(unixMs: number): Promise<void>;
   };
   acceptWebSocket(socket: EdgeSocket, tags?: string[]): void;
   getWebSockets(tag?: string): EdgeSocket[];
@@ -32,10 +35,15 @@ export interface EdgeContext {
   abort(reason?: string): void;
 }
 
+/** A Durable Object as others see it. */
+export interface EdgeStub {
+  fetch(request: Request): Promise<Response>;
+}
+
 /** A namespace of Durable Objects. */
-export interface EdgeNamespace {
+export interface EdgeNamespace<Stub extends EdgeStub = EdgeStub> {
   idFromName(name: string): unknown;
-  get(id: never): { fetch(request: Request): Promise<Response> };
+  get(id: never, options?: { readonly locationHint: string }): Stub;
 }
 
 /** Classes that the platform has as globals. */

@@ -3,39 +3,70 @@
  * their order. It decides nothing.
  */
 
-import type { NodeEffect, NodeStatus, PersistEffect } from "../effects.js";
-import { fromPlain, type HeadwaterError, toHeadwaterError } from "../errors.js";
-import type { Node } from "../generated/glue.js";
+import type { AnswerEffect, NodeEffect, NodeStatus, PersistEffect } from "../effects.js";
+import { fromPlain, HeadwaterError, isCoded, toHeadwaterError } from "../errors.js";
+import type { Glue, Node } from "../generated/glue.js";
 import { Instance } from "../instance.js";
 import type { EdgeContext } from "./cloudflare.js";
 import { Connections } from "./connections.js";
+import type { DocQuery } from "./doc-query.js";
+import { Events } from "./events.js";
 import { Gather } from "./gather.js";
-import { type Answer, Queries } from "./queries.js";
+import { describe, Member, type Membership } from "./group/member.js";
+import { type Figures, measure } from "./metrics.js";
+import { Pending } from "./pending.js";
 import { SqlStore } from "./sql-store.js";
 
 /** The WebSocket code for a server that cannot go on. */
 const SERVER_FAILED = 1011;
 
+/** How many queries may be under way at once: each holds a document in memory until it is answered. */
+const QUERIES_MAX = 128;
+/** A deadline that is further away than this is left to the platform's alarm, so that the object may sleep meanwhile. */
+const AWAKE_MS_MAX = 120_000;
+
+/** What a query answers. */
+export interface Answer {
+  readonly bookmark: string;
+  readonly json?: string;
+  readonly update?: Uint8Array<ArrayBuffer>;
+}
+
 /** One instance of a node. */
 export class NodeHost {
   readonly connections: Connections;
   readonly store: SqlStore;
+  /** Its part in a group, if it has one. */
+  readonly member: Member | undefined;
   readonly #ctx: EdgeContext;
+  readonly #database: string;
   readonly #instance: Instance;
   readonly #node: Node;
-  readonly #queries = new Queries();
+  readonly #events: Events;
+  readonly #queries = new Pending<Answer>({
+    max: QUERIES_MAX,
+    what: "reads",
+    cancel: (id) => this.tell((node, now) => node.cancelQuery(id, now)),
+  });
+  /** As of the last commit: figures are asked for by those who may not look at storage. */
+  #storageBytes: number;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #alarmMs: number | undefined;
   readonly #gather = new Gather(() => this.#drain());
 
   /** Makes the instance, and goes on with the connections that outlived the one before. */
-  constructor(ctx: EdgeContext, module: WebAssembly.Module) {
+  constructor(ctx: EdgeContext, module: WebAssembly.Module, database: string, membership: Membership | undefined) {
     this.#ctx = ctx;
+    this.#database = database;
     this.connections = new Connections(ctx);
     this.store = new SqlStore(ctx.storage);
+    this.#storageBytes = this.store.bytes;
+    this.#events = new Events(database, membership?.me ?? "");
     this.#instance = new Instance(module);
     this.#instance.onDeath = (cause) => this.#fail(cause);
-    const [generation] = crypto.getRandomValues(new BigUint64Array(1)) as unknown as [bigint];
-    this.#node = new this.#instance.glue.Node(generation);
+    this.#node = this.#instance.call(() => make(this.#instance.glue, membership));
+    this.member = membership && new Member(membership, this, () => this.status().group?.leader);
+    measure(String(ctx.id), this);
     for (const { conn, state } of this.connections.restore()) {
       this.input((node, now) => node.restored(conn, state, now));
     }
@@ -49,27 +80,39 @@ export class NodeHost {
     this.#gather.arrived();
   }
 
+  /** The same for an answer from elsewhere, which may come when the node is gone. */
+  tell(f: (node: Node, now: number) => void): void {
+    if (this.#instance.death !== undefined) return;
+    try {
+      this.input(f);
+    } catch (error) {
+      if (this.#instance.death === undefined) this.#instance.die(error);
+    }
+  }
+
   /** Reads a document, or with `undefined` only the bookmark of what the node holds. */
-  query(
-    doc: string | undefined,
-    { bookmark, isStrong, timeoutMs, format }: {
-      bookmark: string | undefined;
-      isStrong: boolean;
-      timeoutMs: number;
-      format: "json" | "update";
-    },
-    signal?: AbortSignal,
-  ): Promise<Answer> {
-    return this.#queries.begin(
-      (id) => this.input((node, now) => node.query(id, doc, bookmark, isStrong, timeoutMs, format, now)),
-      (id) => this.#instance.death ?? this.input((node, now) => node.cancelQuery(id, now)),
-      signal,
-    );
+  query(doc: string | undefined, query: DocQuery, signal?: AbortSignal): Promise<Answer> {
+    const { bookmark, isStrong, timeoutMs, format } = query;
+    const start = (id: number) =>
+      this.input((node, now) => node.query(id, doc, bookmark, isStrong, timeoutMs, format, now));
+    return this.#queries.begin(start, signal);
   }
 
   /** Figures for an operator. */
   status(): NodeStatus {
-    return this.#instance.call(() => this.#node.status()) as NodeStatus;
+    return this.#instance.call(() => this.#node.status(Date.now())) as NodeStatus;
+  }
+
+  /** The same for the metrics. */
+  figures(): Figures | undefined {
+    if (this.#instance.death !== undefined) return undefined;
+    return {
+      database: this.#database,
+      member: this.member?.membership.me ?? "",
+      status: this.status(),
+      storageBytes: this.#storageBytes,
+      events: this.#events.counts,
+    };
   }
 
   #drain(): void {
@@ -105,15 +148,29 @@ export class NodeHost {
         return this.#instance.call(() => this.#node.scanned(effect.token, rows, Date.now()));
       }
       case "answer":
-        return this.#queries.answer(effect);
+        return this.#answer(effect);
+      case "event":
+        return this.#events.tell(effect);
       case "failed":
-        this.#instance.die(fromPlain(effect.error));
+        return void this.#instance.die(fromPlain(effect.error));
+      default:
+        return this.member?.execute(effect);
     }
+  }
+
+  #answer({ id, error, bookmark, json, update }: AnswerEffect): void {
+    if (error !== undefined) return this.#queries.reject(id, fromPlain(error));
+    this.#queries.resolve(id, {
+      bookmark: bookmark as string,
+      ...(json === undefined ? {} : { json }),
+      ...(update === undefined ? {} : { update }),
+    });
   }
 
   async #persist({ token, ops }: PersistEffect): Promise<void> {
     try {
       await this.store.commit(ops);
+      this.#storageBytes = this.store.bytes;
       if (this.#instance.death !== undefined) return;
       this.#instance.call(() => this.#node.persisted(token, Date.now()));
       this.#gather.committed();
@@ -124,21 +181,45 @@ export class NodeHost {
     }
   }
 
-  // Only queries have deadlines here: an idle node has no timer, and may hibernate.
+  // What has no deadline has no timer, and may hibernate.
   #setTimer(): void {
     clearTimeout(this.#timer);
     const due = this.#instance.call(() => this.#node.nextTimeout());
     if (due === undefined) return;
-    const tick = () => this.#instance.death ?? this.input((node, now) => node.tick(now));
-    this.#timer = setTimeout(tick, Math.max(due - Date.now(), 0) + 1);
+    const delayMs = Math.max(due - Date.now(), 0) + 1;
+    if (delayMs > AWAKE_MS_MAX) return this.#setAlarm(due + 1);
+    this.#timer = setTimeout(() => this.tick(), delayMs);
+  }
+
+  #setAlarm(unixMs: number): void {
+    if (unixMs === this.#alarmMs) return;
+    this.#alarmMs = unixMs;
+    this.#ctx.storage.setAlarm(unixMs).catch((error: unknown) => console.error("headwater: no alarm:", error));
+  }
+
+  /** Time has passed. */
+  tick(): void {
+    this.tell((node, now) => node.tick(now));
   }
 
   /** The memory no longer agrees with storage: another instance begins again from there. */
   #fail(cause: HeadwaterError): void {
     clearTimeout(this.#timer);
     this.#queries.fail(cause);
+    this.member?.fail(cause);
     this.connections.closeAll(SERVER_FAILED, cause.code);
     console.error(`headwater: the node failed and begins anew: ${cause.code}: ${cause.message}`);
     this.#ctx.abort(`${cause.code}: ${cause.message}`);
+  }
+}
+
+function make(glue: Glue, membership: Membership | undefined): Node {
+  const [generation] = crypto.getRandomValues(new BigUint64Array(1)) as unknown as [bigint];
+  try {
+    return new glue.Node(generation, membership && describe(membership));
+  } catch (error) {
+    if (!isCoded(error)) throw error;
+    // Of those who wrote the configuration, not of whoever asks.
+    throw new HeadwaterError("INTERNAL", `HEADWATER_GROUP: ${error.message}`, { cause: error });
   }
 }

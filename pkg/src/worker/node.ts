@@ -1,37 +1,44 @@
 /** `HeadwaterNode`: the Durable Object class around a node. It turns the platform's events into the host's inputs. */
 
-import { HeadwaterError } from "../errors.js";
+import { HeadwaterError, toHeadwaterError } from "../errors.js";
 import { Base } from "./base.js";
 import { type EdgeContext, type EdgeSocket, edge } from "./cloudflare.js";
-import { parseDocQuery } from "./doc-query.js";
+import { type DocQuery, parseDocQuery } from "./doc-query.js";
+import type { Command, Done } from "./group/command.js";
+import type { Member } from "./group/member.js";
+import { membershipOf } from "./group/membership.js";
+import type { Outcome } from "./group/objects.js";
 import { NodeHost } from "./host.js";
-import { BOOKMARK_HEADER, failure, json, otherMethod, respond, withoutBody } from "./http.js";
+import { BOOKMARK_HEADER, failure, groupHeaders, json, otherMethod, respond, withoutBody } from "./http.js";
 import module from "./headwater.wasm";
+import { databaseOf, keepDatabase } from "./identity.js";
 import { parsePath } from "./path.js";
 import { hasTables } from "./sql-store.js";
+import { statusOf } from "./status.js";
 
 /** The close code for MALFORMED, as in the core: 4000 and the code's number. */
 const CLOSE_MALFORMED = 4004;
-/** How long the status waits for storage to be read. */
-const STATUS_MS_MAX = 5_000;
+/** Asked for nothing, the node answers once it has read its storage. */
+const NOTHING: DocQuery = { bookmark: undefined, isStrong: false, timeoutMs: 5_000, format: "json" };
 /** The close code for a connection that ended without one. */
 const CLOSE_NORMAL = 1000;
 
-/** One database's node, in the leader role. Export it from your worker, and bind its namespace as `HEADWATER`. */
+/** One database's node. Export it from your worker, and bind its namespace as `HEADWATER`. */
 export class HeadwaterNode extends Base {
   readonly #ctx: EdgeContext;
+  readonly #env: object;
   #begun: NodeHost | undefined;
-  readonly #instanceId = crypto.randomUUID();
-  readonly #startedAt = new Date();
+  readonly #instance = { id: crypto.randomUUID(), startedAt: new Date().toISOString() };
 
   /** Called by the platform. */
   constructor(ctx: EdgeContext, env: unknown) {
     super(ctx, env);
     this.#ctx = ctx;
+    this.#env = env as object;
     // Answered by the platform: a replica that asks whether the node is alive does not wake it.
     ctx.setWebSocketAutoResponse(new edge.WebSocketRequestResponsePair("ping", "pong"));
     // At once, unless there is nothing to begin with: a question after a database must not make one.
-    if (hasTables(ctx.storage.sql)) this.#begin();
+    if (databaseOf(ctx.storage.sql) !== undefined) this.#beginEarly();
   }
 
   /** Called by the platform. */
@@ -42,20 +49,30 @@ export class HeadwaterNode extends Base {
       const response = await this.#answer(request);
       return method === "HEAD" ? withoutBody(response) : response;
     } catch (error) {
-      if (!(error instanceof HeadwaterError)) console.error("headwater:", error);
-      return failure(error);
+      return failure(told(error));
     }
+  }
+
+  /** Called by other members of the group: see `NodeStub`. */
+  called(database: string, bytes: Uint8Array): Promise<Outcome<Uint8Array>> {
+    return outcomeOf(() => this.#member(database).called(bytes));
+  }
+
+  /** Called for an operator: see `NodeStub`. */
+  administer(database: string, command: Command, isPassedOn: boolean): Promise<Outcome<Done>> {
+    return outcomeOf(() => this.#member(database).administer(command, isPassedOn));
   }
 
   /** Called by the platform. */
   webSocketMessage(socket: EdgeSocket, message: string | ArrayBuffer): void {
-    const conn = this.#host.connections.numberOf(socket);
+    const host = this.#host();
+    const conn = host.connections.numberOf(socket);
     if (conn === undefined) return;
     if (typeof message === "string") {
-      this.#host.connections.end(socket, CLOSE_MALFORMED, "MALFORMED");
-      return this.#host.input((node, now) => node.closed(conn, now));
+      host.connections.end(socket, CLOSE_MALFORMED, "MALFORMED");
+      return host.input((node, now) => node.closed(conn, now));
     }
-    this.#host.input((node, now) => node.frame(conn, new Uint8Array(message), now));
+    host.input((node, now) => node.frame(conn, new Uint8Array(message), now));
   }
 
   /** Called by the platform. */
@@ -69,19 +86,40 @@ export class HeadwaterNode extends Base {
     this.#gone(socket, CLOSE_NORMAL);
   }
 
-  get #host(): NodeHost {
-    return this.#begun ?? this.#begin();
+  /** Called by the platform. */
+  alarm(): void {
+    this.#host().tick();
   }
 
-  #begin(): NodeHost {
-    this.#begun = new NodeHost(this.#ctx, module);
+  /** The host, begun for the database that a request names, or that was kept when one did. */
+  #host(database = databaseOf(this.#ctx.storage.sql) ?? ""): NodeHost {
+    if (this.#begun !== undefined) return this.#begun;
+    const membership = membershipOf(this.#ctx.id, this.#env, database);
+    this.#begun = new NodeHost(this.#ctx, module, database, membership);
+    keepDatabase(this.#ctx.storage.sql, database);
     return this.#begun;
   }
 
+  #beginEarly(): void {
+    try {
+      this.#host();
+    } catch (error) {
+      // Whoever asks next is told the same; an object that cannot be made would tell nobody why.
+      told(error);
+    }
+  }
+
+  #member(database: string): Member {
+    const { member } = this.#host(database);
+    if (member !== undefined) return member;
+    throw new HeadwaterError("NOT_FOUND", "this node leads alone: HEADWATER_GROUP names no group");
+  }
+
   #gone(socket: EdgeSocket, code: number): void {
-    const conn = this.#host.connections.numberOf(socket);
-    this.#host.connections.end(socket, code, "");
-    if (conn !== undefined) this.#host.input((node, now) => node.closed(conn, now));
+    const host = this.#host();
+    const conn = host.connections.numberOf(socket);
+    host.connections.end(socket, code, "");
+    if (conn !== undefined) host.input((node, now) => node.closed(conn, now));
   }
 
   async #answer(request: Request): Promise<Response> {
@@ -89,60 +127,62 @@ export class HeadwaterNode extends Base {
     const target = parsePath(url.pathname);
     switch (target?.kind) {
       case "sync":
-        return this.#accept(request);
+        return this.#accept(this.#host(target.database), request);
       case "status":
-        return json(await this.#status());
+        return this.#status(target.database);
       case "doc":
-        return this.#read(target.doc, url, request);
+        return this.#read(this.#host(target.database), target.doc, url, request);
       default:
         return failure(new HeadwaterError("NOT_FOUND", "there is nothing at this path"));
     }
   }
 
-  #accept(request: Request): Response {
+  #accept(host: NodeHost, request: Request): Response {
     if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
       const message = "this path takes WebSockets only";
       return json({ code: "MALFORMED", message }, 426, { upgrade: "websocket" });
     }
     const pair = new edge.WebSocketPair();
-    const conn = this.#host.connections.accept(pair[1]);
-    this.#host.input((node, now) => node.opened(conn, now));
+    const conn = host.connections.accept(pair[1]);
+    host.input((node, now) => node.opened(conn, now));
     return new Response(null, { status: 101, webSocket: pair[0] } as ResponseInit);
   }
 
-  async #read(doc: string, url: URL, { headers, signal }: Request): Promise<Response> {
+  async #read(host: NodeHost, doc: string, url: URL, { headers, signal }: Request): Promise<Response> {
     const query = parseDocQuery(url, headers);
-    const { bookmark, json: text, update } = await this.#host.query(doc, query, signal);
+    const { bookmark, json: text, update } = await host.query(doc, query, signal);
     const isUpdate = query.format === "update";
     return respond((isUpdate ? update : text) ?? null, 200, {
       "content-type": isUpdate ? "application/octet-stream" : "application/json",
       vary: `accept, ${BOOKMARK_HEADER}`,
       [BOOKMARK_HEADER]: bookmark,
+      ...groupHeaders(host.status().group),
     });
   }
 
-  async #status(): Promise<object> {
-    if (this.#begun === undefined) {
+  async #status(database: string): Promise<Response> {
+    if (!hasTables(this.#ctx.storage.sql)) {
       throw new HeadwaterError("NOT_FOUND", "there is no such database yet: the first connection or read makes it");
     }
-    // Asked for nothing, the node answers once it has read its storage; if it cannot, that is its status.
-    const nothing = { bookmark: undefined, isStrong: false, timeoutMs: STATUS_MS_MAX, format: "json" } as const;
-    await this.#host.query(undefined, nothing).catch(() => undefined);
-    const status = this.#host.status();
-    return {
-      role: "leader",
-      isLoaded: status.isLoaded,
-      generation: status.generation.toString(16).padStart(16, "0"),
-      epoch: Number(status.epoch),
-      lsn: Number(status.lsn),
-      connections: status.connections,
-      sockets: this.#ctx.getWebSockets().length,
-      rowsCommitted: Number(status.rowsCommitted),
-      entriesCommitted: Number(status.entriesCommitted),
-      storageBytes: this.#host.store.bytes,
-      failure: status.failure ?? null,
-      // Another one after a restart, and after hibernation.
-      instance: { id: this.#instanceId, startedAt: this.#startedAt.toISOString() },
-    };
+    const host = this.#host(database);
+    // If it cannot read its storage, that is its status.
+    await host.query(undefined, NOTHING).catch(() => undefined);
+    const figures = { sockets: this.#ctx.getWebSockets().length, storageBytes: host.store.bytes };
+    return json(statusOf(host.status(), { ...figures, instance: this.#instance }));
   }
+}
+
+async function outcomeOf<T>(answer: () => Promise<T>): Promise<Outcome<T>> {
+  try {
+    return { ok: await answer() };
+  } catch (error) {
+    const { code, message } = toHeadwaterError(told(error), "INTERNAL", "the node failed");
+    return { error: { code, message } };
+  }
+}
+
+/** What was not meant to happen is told to whoever runs the worker. */
+function told(error: unknown): unknown {
+  if (!(error instanceof HeadwaterError)) console.error("headwater:", error);
+  return error;
 }

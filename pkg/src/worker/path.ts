@@ -3,24 +3,48 @@
 import { malformed } from "../errors.js";
 import { databaseNameProblem } from "../options.js";
 
-/** What a path asks for. */
-export type Target =
-  | { readonly kind: "health" }
+/** What anybody may ask of a database. */
+export type PublicTarget =
   | { readonly kind: "sync" | "status"; readonly database: string }
   | { readonly kind: "doc"; readonly database: string; readonly doc: string };
+
+/** What members of its group and operators may ask. */
+export type PrivateTarget =
+  | { readonly kind: "group"; readonly database: string }
+  | { readonly kind: "admin"; readonly database: string; readonly command: "switchover" | "promote" };
+
+/** What a path asks for. */
+export type Target = { readonly kind: "health" | "metrics" } | PublicTarget | PrivateTarget;
 
 /** What a path asks for; `null` if it is none of ours. Throws for a name that cannot be. */
 export function parsePath(pathname: string): Target | null {
   if (pathname === "/healthz") return { kind: "health" };
+  if (pathname === "/metrics") return { kind: "metrics" };
   const [root, version, rawDatabase, what, ...rest] = pathname.split("/");
   if (root !== "" || version !== "v1" || rawDatabase === undefined) return null;
-  const isLeaf = rest.length === 0;
-  if (what !== "docs" && !((what === "sync" || what === "status") && isLeaf)) return null;
+  const make = makerOf(what, rest);
+  if (make === undefined) return null;
   const database = decode(rawDatabase);
   const problem = databaseNameProblem(database);
   if (problem !== undefined) throw malformed(problem);
-  if (what !== "docs") return { kind: what, database };
-  return { kind: "doc", database, doc: rest.map(decode).join("/") };
+  return make(database);
+}
+
+function makerOf(what: string | undefined, rest: readonly string[]): ((database: string) => Target) | undefined {
+  const [command] = rest;
+  switch (what) {
+    case "sync":
+    case "status":
+    case "group":
+      return rest.length === 0 ? (database) => ({ kind: what, database }) : undefined;
+    case "admin":
+      if (rest.length !== 1 || (command !== "switchover" && command !== "promote")) return undefined;
+      return (database) => ({ kind: what, database, command });
+    case "docs":
+      return (database) => ({ kind: "doc", database, doc: rest.map(decode).join("/") });
+    default:
+      return undefined;
+  }
 }
 
 function decode(part: string): string {

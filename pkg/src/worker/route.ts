@@ -1,9 +1,14 @@
-/** From a worker's request to the Durable Object of its database. */
+/** From a worker's request to the Durable Object of its database: the gate, behind which objects trust what reaches them. */
 
 import { HeadwaterError } from "../errors.js";
-import type { EdgeNamespace } from "./cloudflare.js";
-import { failure, json, otherMethod, withoutBody } from "./http.js";
+import { preferredOf } from "./group/config.js";
+import { type Deployment, deploymentOf, nodesOf } from "./group/deployment.js";
+import { type NodeStub, objectOf } from "./group/objects.js";
+import { answerPrivately } from "./group/private.js";
+import { failure, json, otherMethod, respond, withoutBody } from "./http.js";
+import { metrics } from "./metrics.js";
 import { parsePath, type Target } from "./path.js";
+import { refuseStranger } from "./secret.js";
 
 /** What `route` takes. */
 export interface RouteOptions {
@@ -12,7 +17,7 @@ export interface RouteOptions {
 }
 
 /**
- * Answers requests to `/v1/…` and `/healthz`; `null` for all others.
+ * Answers requests to `/v1/…`, `/healthz` and `/metrics`; `null` for all others.
  *
  * ```ts
  * export default {
@@ -21,22 +26,61 @@ export interface RouteOptions {
  * ```
  */
 export function route(request: Request, env: object, options: RouteOptions = {}): Response | Promise<Response> | null {
+  const url = new URL(request.url);
   let target: Target | null;
   try {
-    target = parsePath(new URL(request.url).pathname);
+    target = parsePath(url.pathname);
   } catch (error) {
     return failure(error);
   }
   if (target === null) return null;
-  if (request.method !== "GET" && request.method !== "HEAD") return otherMethod(request.method);
-  if (target.kind === "health") {
-    const healthy = json({ ok: true });
-    return request.method === "HEAD" ? withoutBody(healthy) : healthy;
+  const isPrivate = target.kind === "group" || target.kind === "admin";
+  const [methods, allow] = isPrivate ? [["POST"], "POST, OPTIONS"] : [["GET", "HEAD"], undefined];
+  if (!methods.includes(request.method)) return otherMethod(request.method, allow);
+  const named = url.searchParams.get("member");
+  switch (target.kind) {
+    case "health":
+      return headed(request, json({ ok: true }));
+    case "metrics":
+      return measured(request, deploymentOf(env));
+    case "group":
+    case "admin":
+      return answerPrivately(target, named, request, deploymentOf(env), objectsOf(target, env, options));
+    default:
+      try {
+        return objectsOf(target, env, options)(named).fetch(request);
+      } catch (error) {
+        return failure(error);
+      }
   }
-  const { binding = "HEADWATER" } = options;
-  const namespace = (env as Record<string, EdgeNamespace | undefined>)[binding];
-  if (namespace === undefined) {
-    throw new HeadwaterError("MALFORMED", `the worker has no binding ${binding} to a namespace of HeadwaterNode`);
-  }
-  return namespace.get(namespace.idFromName(target.database) as never).fetch(request);
+}
+
+/** Finds the object of a database at whichever member is named, or at the one that answers for all. */
+function objectsOf(
+  { database }: { readonly database: string },
+  env: object,
+  { binding }: RouteOptions,
+): (member: string | null) => NodeStub {
+  const { group } = deploymentOf(env);
+  const namespace = nodesOf(env, binding);
+  return (named) => objectOf(namespace, group, memberOf(group, named), database);
+}
+
+function memberOf(group: Deployment["group"], named: string | null): string | undefined {
+  if (group === undefined) return undefined;
+  const { self, members } = group;
+  if (named === null) return self ?? preferredOf(group);
+  const here = self === undefined ? members.map(({ name }) => name) : [self];
+  if (here.includes(named)) return named;
+  throw new HeadwaterError("NOT_FOUND", `member ${JSON.stringify(named)} is not here; here is ${here.join(", ")}`);
+}
+
+/** The names of all databases are in it, hence the secret. */
+async function measured(request: Request, { secret }: Deployment): Promise<Response> {
+  const refusal = await refuseStranger(request.headers, secret);
+  return headed(request, refusal ?? respond(metrics(), 200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" }));
+}
+
+function headed(request: Request, response: Response): Response {
+  return request.method === "HEAD" ? withoutBody(response) : response;
 }

@@ -1,7 +1,9 @@
 /** The `LeaseStore` in Durable Objects: one `HeadwaterCoordinator` per database. It knows their requests, not their tables. */
 
 import { HeadwaterError, malformed } from "../../errors.js";
+import { bodyOf } from "../body.js";
 import type { EdgeNamespace } from "../cloudflare.js";
+import { within } from "../within.js";
 import {
   checkDatabase,
   checkExpected,
@@ -15,7 +17,6 @@ import {
   recordBytes,
   recordText,
 } from "./lease-store.js";
-import { bodyOf, within } from "./within.js";
 
 /** The object takes any address, since it has one record. */
 const ADDRESS = "https://coordinator/";
@@ -84,7 +85,7 @@ export class DurableObjectLeaseStore implements LeaseStore {
 
 async function heldBy(response: Response): Promise<HeldLease> {
   const revision = revisionOf(response);
-  return { record: recordText(await bodyOf(response, LEASE_RECORD_BYTES_MAX)), revision };
+  return { record: await textOf(response), revision };
 }
 
 function revisionOf({ headers }: Response): string {
@@ -94,8 +95,12 @@ function revisionOf({ headers }: Response): string {
   throw new HeadwaterError("STORAGE_UNAVAILABLE", `${NAME} answered the revision ${JSON.stringify(etag)}`);
 }
 
+async function textOf(response: Response): Promise<string> {
+  return recordText(await bodyOf(response, LEASE_RECORD_BYTES_MAX, `what ${NAME} answered`, "STORAGE_UNAVAILABLE"));
+}
+
 /** What we sent was checked, so whatever it complains of is its own failure. */
 async function unexpected(response: Response): Promise<HeadwaterError> {
-  const text = recordText(await bodyOf(response, LEASE_RECORD_BYTES_MAX)).slice(0, 200);
+  const text = (await textOf(response)).slice(0, 200);
   return new HeadwaterError("STORAGE_UNAVAILABLE", `${NAME} answered ${response.status}: ${text}`);
 }

@@ -5,8 +5,9 @@
 
 import { HeadwaterError, malformed, toHeadwaterError } from "../../errors.js";
 import { optional } from "../../options.js";
+import { bodyOf } from "../body.js";
+import { within } from "../within.js";
 import { LEASE_CALL_MS_MAX, LEASE_RECORD_BYTES_MAX, recordText } from "./lease-store.js";
-import { bodyOf, within } from "./within.js";
 
 /** The largest answer: a record in base64, and room for what is around it. */
 const ANSWER_BYTES_MAX = 2 * LEASE_RECORD_BYTES_MAX;
@@ -130,7 +131,8 @@ export class EtcdGateway {
     const headers = token === undefined ? this.#headers : { ...this.#headers, authorization: token };
     const body = JSON.stringify(request);
     const response = await fetch(endpoint + path, { method: "POST", headers, body, signal, redirect: "manual" });
-    return { status: response.status, text: recordText(await bodyOf(response, ANSWER_BYTES_MAX)) };
+    const bytes = await bodyOf(response, ANSWER_BYTES_MAX, "its answer", "STORAGE_UNAVAILABLE");
+    return { status: response.status, text: recordText(bytes) };
   }
 
   #parsed<T>({ status, text }: RawAnswer, parse: (answer: never) => T): T {

@@ -1,0 +1,52 @@
+/** What only members and operators may ask. Nothing of a request is read before it is known who asks. */
+
+import { HeadwaterError } from "../../errors.js";
+import { bodyOf } from "../body.js";
+import { failure, json, respond } from "../http.js";
+import type { PrivateTarget } from "../path.js";
+import { refuseStranger } from "../secret.js";
+import { parseCommand } from "./command.js";
+import type { Deployment } from "./deployment.js";
+import { type NodeStub, valueOf } from "./objects.js";
+import { CALL_BYTES_MAX, PASSED_ON_HEADER } from "./peers.js";
+
+/** The longest body of a command. */
+const COMMAND_BYTES_MAX = 4096;
+
+/** Answers a request; `objectAt` finds the object of a member, or of the one that answers for all. */
+export async function answerPrivately(
+  target: PrivateTarget,
+  named: string | null,
+  request: Request,
+  { secret }: Deployment,
+  objectAt: (member: string | null) => NodeStub,
+): Promise<Response> {
+  const refusal = await refuseStranger(request.headers, secret);
+  if (refusal !== undefined) return refusal;
+  try {
+    if (target.kind === "group") return await call(target.database, request, objectAt(named));
+    return await administer(target, named, request, objectAt);
+  } catch (error) {
+    if (!(error instanceof HeadwaterError)) console.error("headwater:", error);
+    return failure(error);
+  }
+}
+
+async function call(database: string, request: Request, object: NodeStub): Promise<Response> {
+  const bytes = await bodyOf(request, CALL_BYTES_MAX, "the call", "TOO_LARGE");
+  const answer = valueOf(await object.called(database, bytes));
+  return respond(answer as Uint8Array<ArrayBuffer>, 200, { "content-type": "application/octet-stream" });
+}
+
+async function administer(
+  target: PrivateTarget & { kind: "admin" },
+  named: string | null,
+  request: Request,
+  objectAt: (member: string | null) => NodeStub,
+): Promise<Response> {
+  const bytes = await bodyOf(request, COMMAND_BYTES_MAX, "the command", "TOO_LARGE");
+  const command = parseCommand(target.command, new TextDecoder().decode(bytes));
+  const member = command.name === "promote" ? command.member : undefined;
+  const isPassedOn = request.headers.has(PASSED_ON_HEADER);
+  return json(valueOf(await objectAt(named ?? member ?? null).administer(target.database, command, isPassedOn)));
+}
