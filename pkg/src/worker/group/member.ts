@@ -53,15 +53,12 @@ export class Member {
   readonly #leader: () => string | undefined;
   readonly #calls = new Pending<Uint8Array>({ max: CALLS_MAX, what: "calls of other members" });
   readonly #commands = new Pending<Done>({ max: COMMANDS_MAX, what: "commands" });
-  /** Where others are, as the core last said: the group's record may know better than the configuration. */
-  readonly #addresses: Map<string, string>;
 
   /** Asks nothing yet. `leader` says who leads, if the node knows. */
   constructor(membership: Membership, inputs: Inputs, leader: () => string | undefined) {
     this.membership = membership;
     this.#inputs = inputs;
     this.#leader = leader;
-    this.#addresses = new Map(membership.group.members.map(({ name, address }) => [name, address]));
   }
 
   /** Another member asks. */
@@ -79,8 +76,8 @@ export class Member {
       const leader = this.#leader();
       const isElsewhere = (error as HeadwaterError).code === "NOT_LEADER" && leader !== this.membership.me;
       if (command.name !== "switchover" || isPassedOn || !isElsewhere || leader === undefined) throw error;
-      const address = this.#addresses.get(leader) ?? "";
-      return this.membership.peers.administer({ member: leader, address, timeoutMs: patienceMs(command) }, command);
+      const to = { member: leader, address: this.#addressOf(leader, ""), timeoutMs: patienceMs(command) };
+      return this.membership.peers.administer(to, command);
     }
   }
 
@@ -107,14 +104,19 @@ export class Member {
   }
 
   async #call({ call, to, address, bytes, timeoutMs }: CallEffect): Promise<void> {
-    this.#addresses.set(to, address);
     try {
-      const answer = await this.membership.peers.call({ member: to, address, timeoutMs }, bytes);
+      const whom = { member: to, address: this.#addressOf(to, address), timeoutMs };
+      const answer = await this.membership.peers.call(whom, bytes);
       this.#inputs.tell((node, now) => node.answered(call, answer, undefined, undefined, now));
     } catch (error) {
       const { code, message } = toHeadwaterError(error, "OFFLINE", to);
       this.#inputs.tell((node, now) => node.answered(call, undefined, code, message, now));
     }
+  }
+
+  /** Where a member is: the configuration is newer than the record, which has what was configured on the first day. */
+  #addressOf(member: string, recorded: string): string {
+    return this.membership.group.members.find(({ name }) => name === member)?.address ?? recorded;
   }
 
   async #read(token: number): Promise<void> {
