@@ -11,7 +11,7 @@ import { Worker } from "./worker.mjs";
 
 /** What operators run. */
 const CONFIG = "pkg/serve/headwater.capnp";
-const SECRET = "a secret among the members of a test";
+const SECRET = "a-secret-among-the-members-of-a-test";
 const LED_MS_MAX = 60_000;
 
 /**
@@ -122,7 +122,7 @@ export class Cluster {
 
   /** Waits until a member leads that none of the others knows a later one than; answers it. @param {string} database @param {{ except?: ClusterNode }} [options] */
   async leader(database, { except } = {}) {
-    return until(() => this.#leader(database, except), { what: `somebody leads ${database}`, timeoutMs: LED_MS_MAX });
+    return this.#told(database, until(() => this.#leader(database, except), { what: `somebody leads ${database}`, timeoutMs: LED_MS_MAX }));
   }
 
   /** Waits until every member that runs is back in the group and holds everything. @param {string} database */
@@ -134,7 +134,7 @@ export class Cluster {
       const isHere = others.length === this.nodes.length - 1;
       return isHere && others.every((/** @type {any} */ member) => member.isConnected && Number(member.lagEntries) === 0);
     };
-    await until(isWhole, { what: `every member of ${database} holds everything`, timeoutMs: LED_MS_MAX });
+    await this.#told(database, until(isWhole, { what: `every member of ${database} holds everything`, timeoutMs: LED_MS_MAX }));
   }
 
   /** Nothing goes from one member to the other any more; what goes the other way still does. @param {ClusterNode} from @param {ClusterNode} to */
@@ -178,6 +178,19 @@ export class Cluster {
     const answer = await response.json();
     if (!response.ok) throw Object.assign(new Error(`${command}: ${answer.code}: ${answer.message}`), { code: answer.code });
     return answer;
+  }
+
+  /** Says how every member is, if what was waited for did not come. @template T @param {string} database @param {Promise<T>} waiting */
+  async #told(database, waiting) {
+    try {
+      return await waiting;
+    } catch (error) {
+      for (const node of this.nodes) {
+        console.log(`${node.name}: ${JSON.stringify(await node.status(database)) ?? "no answer"}`);
+        for (const event of node.worker.events.slice(-10)) console.log(`${node.name} told: ${JSON.stringify(event)}`);
+      }
+      throw error;
+    }
   }
 
   /** @param {string} database @param {ClusterNode} [except] */

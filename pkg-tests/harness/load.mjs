@@ -71,8 +71,12 @@ export class Load {
   static async start(owner, { database, urls, count = 4, concern = "quorum", name = "w" }) {
     const opened = Array.from({ length: count }, async (_, at) => {
       const db = await open(database, { url: /** @type {any} */ (urls), storage: "memory", name: `${name}${at}`, concern });
-      owner.after(() => db.close());
-      return new Writer(db, `${name}${at}`);
+      const writer = new Writer(db, `${name}${at}`);
+      owner.after(() => {
+        writer.pause();
+        return db.close();
+      });
+      return writer;
     });
     return new Load(await Promise.all(opened));
   }

@@ -31,6 +31,8 @@ export class Worker {
   port = 0;
   /** How often it was started. */
   starts = 0;
+  /** What it told operators, oldest first. @type {Record<string, unknown>[]} */
+  events = [];
 
   /**
    * @param {string} config
@@ -91,7 +93,7 @@ export class Worker {
     this.starts += 1;
     this.#release = endWithProcess(() => killNow(child.pid));
     passOn(child.stderr);
-    this.port = await listening(child);
+    this.port = await listening(child, (event) => void this.events.push(event));
     await until(async () => (await fetch(`${this.url}/healthz`).catch(() => undefined))?.ok, {
       what: "the worker is healthy",
       timeoutMs: HEALTHY_MS_MAX,
@@ -193,11 +195,12 @@ export class Worker {
 }
 
 /**
- * The port that workerd reports once it accepts connections.
+ * The port that workerd reports once it accepts connections. What nodes tell operators goes to `tell`.
  * @param {import("node:child_process").ChildProcess} child
+ * @param {(event: Record<string, unknown>) => void} tell
  * @returns {Promise<number>}
  */
-function listening(child) {
+function listening(child, tell) {
   return new Promise((resolve, reject) => {
     child.once("error", reject);
     child.once("exit", (code, signal) => reject(new Error(`workerd ended with ${code ?? signal} before it listened`)));
@@ -205,6 +208,7 @@ function listening(child) {
     lines.on("line", (line) => {
       const message = line.startsWith("{") ? JSON.parse(line) : undefined;
       if (message?.event === "listen" && message.socket === "http") resolve(message.port);
+      else if (message?.headwater !== undefined) tell(message);
       else console.log(`workerd: ${line}`);
     });
   });
