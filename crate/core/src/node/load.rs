@@ -20,8 +20,8 @@ const MEMBER: &str = "member";
 #[derive(Default)]
 pub(super) struct Loading {
     step: Step,
-    /// What arrived meanwhile.
-    pub(super) waiting: Vec<Input>,
+    /// What arrived meanwhile, and when.
+    pub(super) waiting: Vec<(Input, Millis)>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -51,8 +51,27 @@ impl Node {
 
     pub(super) fn begin_serving(&mut self, now: Millis) {
         if let Phase::Loading(loading) = std::mem::replace(&mut self.phase, Phase::Serving) {
-            loading.waiting.into_iter().for_each(|input| self.handle(input, now));
+            loading.waiting.into_iter().for_each(|(input, at)| self.handle(input, at));
+            self.handle(Input::Tick, now);
         }
+    }
+
+    /// Queries that waited for the start longer than they may.
+    pub(super) fn expire_loading(&mut self, now: Millis) {
+        let Phase::Loading(loading) = &mut self.phase else { return };
+        let is_due = |(input, at): &mut (Input, Millis)| matches!(input, Input::Query(q) if at.after(q.timeout) <= now);
+        for (input, _) in loading.waiting.extract_if(.., is_due).collect::<Vec<_>>() {
+            self.refuse(input, &Error::new(Code::Timeout, "the database did not load in time; ask again"));
+        }
+    }
+
+    pub(super) fn loading_timeout(&self) -> Option<Millis> {
+        let Phase::Loading(loading) = &self.phase else { return None };
+        let due = loading.waiting.iter().filter_map(|(input, at)| match input {
+            Input::Query(query) => Some(at.after(query.timeout)),
+            _ => None,
+        });
+        due.min()
     }
 
     fn load_step(&mut self, rows: Vec<Row>, now: Millis) -> Result<(), Error> {

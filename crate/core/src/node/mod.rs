@@ -111,8 +111,8 @@ impl Node {
                 Input::Scanned { rows, .. } => self.loaded_rows(rows, now),
                 Input::Persisted { .. } => self.begin_serving(now),
                 Input::StorageFailed { error } => self.fail(error),
-                Input::Tick => {}
-                input if loading.waiting.len() < LOADING_INPUTS_MAX => loading.waiting.push(input),
+                Input::Tick => self.expire_loading(now),
+                input if loading.waiting.len() < LOADING_INPUTS_MAX => loading.waiting.push((input, now)),
                 input => self.refuse(input, &Error::new(Code::Busy, "the database is still loading; try again soon")),
             },
             Phase::Serving => self.serve(input, now),
@@ -135,7 +135,7 @@ impl Node {
     pub fn next_timeout(&self) -> Option<Millis> {
         // Before storage has answered there is nothing that a tick could do.
         let group = if matches!(self.phase, Phase::Serving) { self.group_timeout() } else { None };
-        [self.waiters.next_deadline(), group].into_iter().flatten().min()
+        [self.waiters.next_deadline(), group, self.loading_timeout()].into_iter().flatten().min()
     }
 
     /// Figures for an operator, as of the last input.
@@ -244,15 +244,15 @@ impl Node {
         if version == 0 {
             return Err(Error::new(Code::Version, "protocol version 0 does not exist"));
         }
+        if let Some(error) = self.turns_away() {
+            return Err(error);
+        }
         if generation.0 != 0 && generation != self.generation {
             return Err(Error::new(
                 Code::DatabaseReset,
                 "the leader's storage is not the one this replica synced with; local data and unsent writes are kept. \
                  Restore the leader's storage, or open the database under a new local name",
             ));
-        }
-        if let Some(error) = self.turns_away() {
-            return Err(error);
         }
         let visible = self.visible.clone();
         let connection = self.conn(conn);
@@ -296,7 +296,7 @@ impl Node {
     // The memory no longer agrees with storage: nothing is served from it any more.
     fn fail(&mut self, error: Error) {
         let waiting = match std::mem::replace(&mut self.phase, Phase::Failed(error.clone())) {
-            Phase::Loading(loading) => loading.waiting,
+            Phase::Loading(loading) => loading.waiting.into_iter().map(|(input, _)| input).collect(),
             _ => Vec::new(),
         };
         let conns: Vec<ConnId> = self.conns.keys().copied().collect();

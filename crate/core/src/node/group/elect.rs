@@ -88,8 +88,11 @@ impl Node {
     /// The record names this member as the candidate.
     pub(super) fn begin_candidacy(&mut self, record: &Record) {
         let is_forced = matches!(record.state, State::Electing { is_forced: true, .. });
+        // A promotion goes on with the candidacy that it has asked for.
+        let promoting = self.g().lease.promoting.take_if(|_| is_forced);
         self.step_down();
         let group = self.g();
+        group.lease.promoting = promoting.or(group.lease.promoting);
         let (now, timeout) = (group.now, group.settings().timeout);
         let gives_up = now.after(Millis(4 * timeout.0.max(group.settings().call.0)));
         group.elections += 1;

@@ -23,7 +23,10 @@ impl Node {
         group.told = Told::default();
         group.stable.join(&visible);
         if let Some(record) = group.record.as_ref().filter(|record| record.epoch == epoch) {
-            group.stable.join(&record.sealed);
+            // What a forced promotion sealed, the promoted member alone may hold.
+            let is_proven = |of: &Epoch| record.losses.iter().all(|loss| loss.epoch != *of);
+            let sealed = record.sealed.epochs().filter(|(of, _)| is_proven(of));
+            sealed.for_each(|(of, length)| group.stable.advance_epoch(of, length));
         }
         self.growth.clear();
         self.forget_streams();
