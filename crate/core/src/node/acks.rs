@@ -91,7 +91,7 @@ impl Node {
         for (index, stage) in STAGES.into_iter().enumerate() {
             let reached = match stage {
                 Stage::All => self.held_by_all(),
-                Stage::Quorum => self.stable().clone(),
+                Stage::Quorum => self.quorum_to_tell(),
                 _ => self.held_by_leader(),
             };
             for ((origin, epoch), (seq, lsn)) in self.acks.take(index, &reached) {

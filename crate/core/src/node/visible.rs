@@ -88,6 +88,8 @@ impl Node {
         self.visible.advance_epoch(epoch, through);
         let encode =
             |batch: Batch| -> Rc<[u8]> { NodeFrame::Entries { group: 0, epoch, through, batch }.encode().into() };
+        // An acknowledgement follows and tells it as well, but not from a member that holds back.
+        let is_late = self.is_late();
         let mut whole: Option<Rc<[u8]>> = None;
         for (conn, state) in self.conns.iter_mut() {
             let wants = |write: &Write, doc: &DocName| state.live.contains(doc) && !state.has_pushed(write);
@@ -97,7 +99,8 @@ impl Node {
                 whole.get_or_insert_with(|| encode(segment.batch.clone())).clone()
             } else {
                 let batch = segment.batch.filtered(wants);
-                if batch.writes.is_empty() {
+                let is_untold = is_late && segment.batch.writes.iter().any(|write| state.has_pushed(write));
+                if batch.writes.is_empty() && !is_untold {
                     continue; // The next frame that it does get tells it how far the stream has come.
                 }
                 encode(batch)

@@ -276,6 +276,17 @@ impl Node {
         self.group.as_ref().map_or(&self.log.held, |group| &group.stable)
     }
 
+    /// What a quorum holds and its writers may be told of. They are told how far the stream has come with it, so it has to
+    /// have come that far; but for a member that holds back, and whose clients are not kept waiting for their own writes.
+    pub(super) fn quorum_to_tell(&self) -> Frontier {
+        if self.is_late() { self.stable().clone() } else { self.stable().meet(&self.visible) }
+    }
+
+    /// Whether this member shows later what it holds.
+    pub(super) fn is_late(&self) -> bool {
+        self.group.as_ref().is_some_and(|group| group.delay().is_some())
+    }
+
     /// What clients may be shown.
     pub(super) fn showable(&self) -> Frontier {
         match &self.group {
