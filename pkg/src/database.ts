@@ -1,7 +1,7 @@
 /** A database as its users have it. It only dresses the engine. */
 
 import type { Document } from "./document.js";
-import type { Engine } from "./engine.js";
+import type { Degraded, Engine } from "./engine.js";
 import { Emitter } from "./emitter.js";
 import { type HeadwaterError, malformed } from "./errors.js";
 import { checkFunction, checkTransact, timeoutOf } from "./options.js";
@@ -12,7 +12,7 @@ import type { DatabaseStatus, TransactOptions, WaitOptions } from "./types.js";
 /** How long `doc` waits for local storage unless told otherwise. */
 const LOAD_MS = 30_000;
 
-/** Writes that the leader has not acknowledged, of this opening and of earlier ones. */
+/** Writes that are not settled, of this opening and of earlier ones: no leader, or in a group no quorum, has confirmed them. */
 export interface Pending {
   /** How many. */
   readonly count: number;
@@ -26,10 +26,12 @@ export interface Pending {
 
 /** What a database tells. */
 export interface DatabaseEvents {
-  /** The phase, the epoch, the storage or the error has changed. Not told: `lag` and `isStored`, which every write moves. */
+  /** The phase, the node, the epoch, the storage or the error has changed. Not told: `lag` and `isStored`, which every write moves. */
   status: DatabaseStatus;
   /** The number or the weight of pending writes has changed. */
   pending: Pending;
+  /** A wait for a write's concern was content with less, as its {@link Degrade} option allows. */
+  degraded: Degraded;
   /** A rejected write was taken back: this document was made anew from what stands. Its types' observers were told. */
   reset: { readonly doc: string };
   /**
@@ -55,6 +57,7 @@ export class Database {
     this.#engine = engine;
     this.#hasLeader = hasLeader;
     engine.emitter.on("changed", () => this.#tell());
+    engine.emitter.on("degraded", (event) => this.#emitter.emit("degraded", event));
     engine.emitter.on("reset", (event) => this.#emitter.emit("reset", event));
     engine.emitter.on("unloadable", (event) => this.#emitter.emit("unloadable", event));
   }
@@ -81,7 +84,7 @@ export class Database {
     return new Session(this.#engine, from);
   }
 
-  /** Writes that the leader has not acknowledged, as of now. True right after a reload, too. */
+  /** Writes that are not settled, as of now. True right after a reload, too. */
   get pending(): Pending {
     const { count, bytes, oldestUnixMs } = this.#engine.pending();
     const oldest = oldestUnixMs === undefined ? null : new Date(oldestUnixMs);
@@ -154,8 +157,8 @@ export class Database {
 }
 
 /** What a status event tells of, as text to compare. */
-function statusKey({ phase, epoch, generation, storage, error }: DatabaseStatus): string {
-  return JSON.stringify([phase, epoch, generation, storage, error?.code, error?.message]);
+function statusKey({ phase, member, memberRole, epoch, generation, storage, error }: DatabaseStatus): string {
+  return JSON.stringify([phase, member, memberRole, epoch, generation, storage, error?.code, error?.message]);
 }
 
 function pendingKey({ count, bytes }: Pending): string {

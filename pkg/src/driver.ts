@@ -17,8 +17,8 @@ export interface DriverParts {
   readonly instance: Instance;
   readonly replica: Replica;
   readonly store: Store;
-  /** Where the leader is, unless there is none. */
-  readonly leader: { readonly url: string; readonly WebSocket: WebSocketClass } | undefined;
+  /** Where its nodes are, at least one, unless there is none to sync with. */
+  readonly leader: { readonly urls: readonly string[]; readonly WebSocket: WebSocketClass } | undefined;
   readonly now: () => number;
 }
 
@@ -152,7 +152,7 @@ export class Driver {
       case "scan":
         return void this.#scan(effect);
       case "connect":
-        return this.#connect();
+        return this.#connect(effect.attempt);
       case "disconnect":
         this.#socket?.close();
         this.#socket = undefined;
@@ -210,10 +210,11 @@ export class Driver {
     this.#events.storageFailed(error);
   }
 
-  #connect(): void {
+  #connect(attempt: number): void {
     const { leader } = this.#parts;
-    if (leader === undefined) return;
-    const socket = new Socket(leader.WebSocket, leader.url, {
+    const url = leader?.urls[attempt % leader.urls.length];
+    if (leader === undefined || url === undefined) return;
+    const socket = new Socket(leader.WebSocket, url, {
       opened: () => this.tell((replica, now) => replica.connected(now)),
       frame: (bytes) => this.tell((replica, now) => replica.frame(bytes, now)),
       pong: () => this.tell((replica, now) => replica.pong(now)),

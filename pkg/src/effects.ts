@@ -34,7 +34,8 @@ export interface ScanEffect {
 export type ReplicaEffect =
   | PersistEffect
   | ScanEffect
-  | { readonly type: "connect" | "disconnect" | "ping" }
+  | { readonly type: "connect"; readonly attempt: number }
+  | { readonly type: "disconnect" | "ping" }
   | { readonly type: "ready" | "changed" }
   | { readonly type: "send"; readonly bytes: Uint8Array<ArrayBuffer> }
   | { readonly type: "loaded" | "rebuilt"; readonly doc: string }
@@ -103,6 +104,8 @@ export interface AnswerEffect {
 /** What `Replica.status` answers. */
 export interface ReplicaStatus {
   readonly phase: "local-only" | "offline" | "connecting" | "live" | "blocked";
+  readonly member?: string;
+  readonly memberRole?: "leader" | "follower" | "candidate";
   readonly epoch?: bigint;
   readonly generation: bigint;
   readonly entries: number;

@@ -13,7 +13,7 @@ import type { Instance } from "./instance.js";
 import { Receipt } from "./receipt.js";
 import type { StorageInfo } from "./store/store.js";
 import { Transactions } from "./transactions.js";
-import type { Concern, DatabaseStatus } from "./types.js";
+import type { Concern, DatabaseStatus, Degrade } from "./types.js";
 
 /** How long closing waits for storage. */
 const CLOSE_MS_MAX = 10_000;
@@ -25,8 +25,18 @@ interface EngineEvents {
   reset: { readonly doc: string };
   /** A document was taken out. */
   unloadable: { readonly doc: string; readonly error: HeadwaterError };
+  /** Somebody was content with less than a write's concern. */
+  degraded: Degraded;
   /** It is closed, or dead. */
   ended: null;
+}
+
+/** A wait that was content with less. */
+export interface Degraded {
+  /** The write's receipt. */
+  readonly receipt: Receipt;
+  /** What was met. */
+  readonly met: Concern;
 }
 
 /** What an engine is made of. */
@@ -35,6 +45,8 @@ export interface EngineParts extends DriverParts {
   readonly origin: bigint;
   /** The stage at which writes count as done, unless they say otherwise. */
   readonly concern: Concern;
+  /** What they may be content with, unless they say otherwise. */
+  readonly degrade: Degrade | null;
 }
 
 /** One open database. */
@@ -43,6 +55,7 @@ export class Engine implements DriverEvents {
   readonly driver: Driver;
   readonly origin: bigint;
   readonly concern: Concern;
+  readonly degrade: Degrade | null;
   readonly transactions = new Transactions(this);
   readonly documents = new Documents(this);
   readonly emitter = new Emitter<EngineEvents>();
@@ -53,6 +66,7 @@ export class Engine implements DriverEvents {
   #endOpening: (error?: HeadwaterError) => void = () => undefined;
   #closing: Promise<void> | undefined;
   #isEnded = false;
+  #degraded = 0;
   #storageFailure: HeadwaterError | undefined;
 
   /** Begins to read storage. */
@@ -60,6 +74,7 @@ export class Engine implements DriverEvents {
     this.instance = parts.instance;
     this.origin = parts.origin;
     this.concern = parts.concern;
+    this.degrade = parts.degrade;
     this.opened = new Promise((resolve, reject) => {
       this.#endOpening = (error) => (error === undefined ? resolve() : reject(error));
     });
@@ -104,7 +119,7 @@ export class Engine implements DriverEvents {
     const receipts: Receipt[] = [];
     for (let at = 0; at + 1 < flat.length; at += 2) {
       const write = { origin: flat[at] as bigint, seq: flat[at + 1] as bigint };
-      receipts.push(new Receipt(this, this.concern, undefined, write));
+      receipts.push(new Receipt(this, {}, write));
     }
     return receipts;
   }
@@ -112,15 +127,18 @@ export class Engine implements DriverEvents {
   /** Where the database stands. */
   status(): DatabaseStatus {
     const { death, storage } = this;
-    const base = { role: "replica", storage } as const;
+    const base = { role: "replica", storage, degraded: this.#degraded } as const;
     if (death !== undefined) {
-      const unknown = { epoch: null, generation: null, lag: { entries: 0, ms: null }, isStored: false };
+      const node = { member: null, memberRole: null, epoch: null };
+      const unknown = { ...node, generation: null, lag: { entries: 0, ms: null }, isStored: false };
       return { ...base, ...unknown, phase: "fatal", error: death };
     }
     const status = this.#status();
     return {
       ...base,
       phase: this.#isEnded ? "closed" : status.phase,
+      member: status.member ?? null,
+      memberRole: status.memberRole ?? null,
       epoch: status.epoch === undefined ? null : Number(status.epoch),
       generation: status.generation === 0n ? null : status.generation.toString(16).padStart(16, "0"),
       lag: { entries: status.entries, ms: status.staleness ?? null },
@@ -128,6 +146,12 @@ export class Engine implements DriverEvents {
       isStored: status.isStored && this.#storageFailure === undefined,
       error: status.error === undefined ? null : fromPlain(status.error),
     };
+  }
+
+  /** Counts a wait that was content with less, and tells of it. */
+  tellDegraded(degraded: Degraded): void {
+    this.#degraded += 1;
+    this.emitter.emit("degraded", degraded);
   }
 
   /** Stores everything, then ends everything, also when storing did not succeed: then it rejects afterwards. */

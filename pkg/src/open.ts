@@ -10,7 +10,7 @@ import { MemoryStore } from "./store/memory.js";
 import { requestPersistence } from "./store/persistence.js";
 import type { Store } from "./store/store.js";
 import type { Concern, OpenOptions } from "./types.js";
-import { syncUrl } from "./url.js";
+import { syncUrls } from "./url.js";
 import { Deadline } from "./waits.js";
 
 /** How long `open` takes at most unless told otherwise. */
@@ -40,8 +40,8 @@ async function openWithin(
   name: string,
   options: OpenOptions,
 ): Promise<Database> {
-  const url = options.url === undefined ? undefined : syncUrl(options.url, name);
-  const leader = url === undefined ? undefined : { url, WebSocket: await platform.webSocket() };
+  const urls = options.url === undefined ? undefined : syncUrls(options.url, name);
+  const leader = urls === undefined ? undefined : { urls, WebSocket: await platform.webSocket() };
   const module = await deadline.step("loading headwater.wasm", () => moduleOf(platform));
   const openIt = () => openStore(platform, name, options);
   const store = await deadline.step("opening local storage", openIt, (late) => late.close());
@@ -89,7 +89,8 @@ function begin(
   const replica = new instance.glue.Replica(origin, hasLeader, store.isDurable, seed);
   if (options.connect === false) replica.pause(true, platform.now());
   const concern = options.concern ?? defaultConcern(hasLeader, store.isDurable);
-  return new Engine({ instance, replica, store, leader, now: platform.now, origin, concern });
+  const { degrade = null } = options;
+  return new Engine({ instance, replica, store, leader, now: platform.now, origin, concern, degrade });
 }
 
 function defaultConcern(hasLeader: boolean, isDurable: boolean): Concern {

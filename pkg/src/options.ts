@@ -1,12 +1,16 @@
 /** Checks what users pass, once, at the boundary. A name that is not known is an error: it is mostly a misspelt one. */
 
 import { malformed } from "./errors.js";
-import type { Concern, Consistency, OpenOptions, ReadOptions, TransactOptions, WaitOptions } from "./types.js";
+import type { Consistency, OpenOptions, ReadOptions, Stage, TransactOptions, WaitOptions } from "./types.js";
 
 /** The longest name of a database, in bytes of UTF-8. */
 export const DATABASE_NAME_BYTES_MAX = 128;
 
-const STAGES: readonly Concern[] = ["applied", "local", "leader", "quorum", "all"];
+/** The most nodes that a group has, and addresses that a database is opened with. */
+const MEMBERS_MAX = 64;
+
+const STAGES: readonly Stage[] = ["applied", "local", "leader", "quorum", "all"];
+const STAGE_WORDS = STAGES.map((stage) => `"${stage}"`).join(", ");
 
 /** Says why a database cannot have this name, if so. */
 export function databaseNameProblem(name: unknown): string | undefined {
@@ -27,11 +31,12 @@ export function checkOpen(name: unknown, options: OpenOptions): void {
     const problem = databaseNameProblem(each);
     if (problem !== undefined) throw malformed(problem);
   }
-  known(options, ["url", "storage", "concern", "name", "connect", "timeoutMs", "signal"], "open");
+  known(options, ["url", "storage", "concern", "degrade", "name", "connect", "timeoutMs", "signal"], "open");
   checkWait(options);
-  optional(options.url, "string", "url");
+  checkUrl(options.url);
   optional(options.connect, "boolean", "connect");
   checkConcern(options.concern);
+  checkDegrade(options.degrade);
   const { storage } = options;
   if (storage === undefined || storage === "memory") return;
   known(storage, ["durability", "persist"], "storage");
@@ -43,8 +48,10 @@ export function checkOpen(name: unknown, options: OpenOptions): void {
 
 /** Checks what `transact` takes. */
 export function checkTransact(options: TransactOptions): void {
-  known(options, ["concern", "origin"], "transact");
+  known(options, ["concern", "timeoutMs", "degrade", "origin"], "transact");
   checkConcern(options.concern);
+  checkWait(options);
+  checkDegrade(options.degrade);
 }
 
 /** Checks what a wait takes; answers the time it has. */
@@ -84,10 +91,43 @@ export function levelOf(consistency: Consistency): readonly [word: string, maxSt
   return ["staleness", milliseconds(span, "maxStalenessMs")];
 }
 
-/** Checks a stage. */
-export function checkConcern(concern: unknown, name = "concern"): void {
-  if (concern === undefined || STAGES.includes(concern as Concern)) return;
-  throw malformed(`${name} is ${show(concern)}; it can be ${STAGES.map((stage) => `"${stage}"`).join(", ")}`);
+/** Checks a concern. Whether there are such members is the group's to say. */
+export function checkConcern(concern: unknown): void {
+  if (concern === undefined || isStage(concern) || isCount(concern, MEMBERS_MAX)) return;
+  if (typeof concern === "object" && concern !== null) {
+    const { any, first, n, ...rest } = concern as Record<string, unknown>;
+    const names = any ?? first;
+    const isEither = (any === undefined) !== (first === undefined) && Object.keys(rest).length === 0;
+    if (isEither && isListOfText(names) && isCount(n, names.length)) return;
+  }
+  throw malformed(
+    `concern is ${show(concern)}; it can be ${STAGE_WORDS}, a number of members, or { any: names, n } or { first: names, n }`,
+  );
+}
+
+function checkDegrade(degrade: TransactOptions["degrade"]): void {
+  if (degrade === undefined || degrade === null) return;
+  known(degrade, ["to", "afterMs"], "degrade");
+  if (!isStage(degrade.to)) throw malformed(`degrade.to is ${show(degrade.to)}; it can be ${STAGE_WORDS}`);
+  milliseconds(degrade.afterMs, "degrade.afterMs");
+}
+
+function checkUrl(url: unknown): void {
+  if (url === undefined || typeof url === "string" || isListOfText(url)) return;
+  throw malformed(`url is ${show(url)}; it is a string, or 1 to ${MEMBERS_MAX} of them`);
+}
+
+function isStage(value: unknown): value is Stage {
+  return STAGES.includes(value as Stage);
+}
+
+function isCount(value: unknown, max: number): boolean {
+  return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= max;
+}
+
+function isListOfText(value: unknown): value is string[] {
+  if (!Array.isArray(value) || !isCount(value.length, MEMBERS_MAX)) return false;
+  return value.every((text) => typeof text === "string");
 }
 
 /** Checks that it is a function. */

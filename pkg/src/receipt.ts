@@ -4,8 +4,10 @@
 
 import type { Engine } from "./engine.js";
 import { HeadwaterError, malformed } from "./errors.js";
+import type { Replica } from "./generated/glue.js";
 import { checkConcern, timeoutOf } from "./options.js";
-import type { Concern, Stage, WaitOptions } from "./types.js";
+import type { Concern, Degrade, Stage, TransactOptions, WaitOptions } from "./types.js";
+import { onAbort, TIMER_MS_MAX } from "./waits.js";
 
 /** How long `reached` waits unless told otherwise. */
 const REACHED_MS = 30_000;
@@ -23,16 +25,21 @@ export class Receipt {
   /** What was passed to `transact` to recognise the write by. */
   readonly origin: unknown;
   readonly #engine: Engine;
+  readonly #timeoutMs: number;
+  readonly #degrade: Degrade | null;
+  #met: Concern | null = null;
   /** `undefined` while its transaction is open, `null` if that changed nothing. */
   #write: WriteId | null | undefined;
   #stage: Stage | "rejected" = "applied";
   #error: HeadwaterError | null = null;
 
   /** Made by the package. */
-  constructor(engine: Engine, concern: Concern, origin: unknown, write?: WriteId) {
+  constructor(engine: Engine, options: TransactOptions, write?: WriteId) {
     this.#engine = engine;
-    this.concern = concern;
-    this.origin = origin;
+    this.concern = options.concern ?? engine.concern;
+    this.origin = options.origin;
+    this.#timeoutMs = options.timeoutMs ?? REACHED_MS;
+    this.#degrade = options.degrade === undefined ? engine.degrade : options.degrade;
     this.#write = write;
   }
 
@@ -68,13 +75,21 @@ export class Receipt {
     return this.stage === "rejected" ? this.#error : null;
   }
 
+  /** What the last wait was met with; `null` before. It is less than what was waited for only as {@link Degrade} allows. */
+  get met(): Concern | null {
+    return this.#met;
+  }
+
   /**
-   * Resolves when the write has come as far as `stage`, by default to its concern. A wait that ends with `TIMEOUT` or
-   * `OFFLINE` leaves the write on its way: the outcome is unknown, not failed. It waits 30 seconds by default.
+   * Resolves when `concern` is met, by default the write's own, with what was met. Only a wait for the write's own concern
+   * may be content with less, and only if the write or its database says so: see {@link Degrade}. A wait that ends with
+   * `TIMEOUT` or `OFFLINE` leaves the write on its way: the outcome is unknown, not failed.
    */
-  async reached(stage: Stage = this.concern, options: WaitOptions = {}): Promise<void> {
-    checkConcern(stage, "stage");
-    const timeoutMs = timeoutOf(options, REACHED_MS);
+  async reached(concern?: Concern, options: WaitOptions = {}): Promise<Concern> {
+    checkConcern(concern);
+    const timeoutMs = timeoutOf(options, this.#timeoutMs);
+    const { signal } = options;
+    const asked = concern ?? this.concern;
     // Asked for within its own transaction, which is over by the next microtask.
     if (this.#write === undefined) await null;
     const write = this.#write;
@@ -82,10 +97,44 @@ export class Receipt {
       this.#engine.checkOpen();
       throw malformed("the receipt belongs to no transaction");
     }
-    if (write === null) return;
-    await this.#engine.wait(options.signal, (replica, id, now) => {
-      replica.waitStage(id, write.origin, write.seq, stage, timeoutMs, now);
-    });
+    if (write !== null) {
+      const degrade = concern === undefined ? this.#degrade : null;
+      const met = await (degrade === null
+        ? this.#wait(write, asked, timeoutMs, signal)
+        : this.#waitOrDegrade(write, degrade, timeoutMs, signal));
+      this.#met = met;
+      if (met !== asked) this.#engine.tellDegraded({ receipt: this, met });
+    } else this.#met = asked;
+    return this.#met;
+  }
+
+  async #wait(write: WriteId, concern: Concern, timeoutMs: number, signal: AbortSignal | undefined): Promise<Concern> {
+    const begin = (replica: Replica, id: number, now: number) => beginWait(replica, id, write, concern, timeoutMs, now);
+    await this.#engine.wait(signal, begin);
+    return concern;
+  }
+
+  /** After a while two waits are under way, and the first one that is met counts. Only the full one can fail. */
+  async #waitOrDegrade(
+    write: WriteId,
+    { to, afterMs }: Degrade,
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Concern> {
+    const over = new AbortController();
+    const unlisten = onAbort(signal, (error) => over.abort(error.cause));
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    try {
+      return await new Promise((resolve, reject) => {
+        this.#wait(write, this.concern, timeoutMs, over.signal).then(resolve, reject);
+        const weaker = () => this.#wait(write, to, timeoutMs, over.signal).then(resolve, () => undefined);
+        timer = setTimeout(weaker, Math.min(afterMs, TIMER_MS_MAX));
+      });
+    } finally {
+      clearTimeout(timer);
+      unlisten();
+      over.abort();
+    }
   }
 
   /** Calls `listener` with each new stage; answers how to stop. */
@@ -105,4 +154,16 @@ export class Receipt {
 
 function isFinal(stage: Stage | "rejected"): boolean {
   return stage === "all" || stage === "rejected";
+}
+
+function beginWait(replica: Replica, id: number, write: WriteId, concern: Concern, timeoutMs: number, now: number): void {
+  const { origin, seq } = write;
+  if (typeof concern === "string") return replica.waitStage(id, origin, seq, concern, timeoutMs, now);
+  const [kind, names, n] =
+    typeof concern === "number"
+      ? (["count", [], concern] as const)
+      : "any" in concern
+        ? (["any", concern.any, concern.n] as const)
+        : (["first", concern.first, concern.n] as const);
+  replica.waitConcern(id, origin, seq, kind, [...names], n, timeoutMs, now);
 }

@@ -78,7 +78,7 @@ export class Transactions {
     if (this.#isReading) throw malformed("the function of session.read may only read; write before or after it");
     // Before anything is applied: what is applied cannot be taken back.
     this.#engine.driver.ask((replica) => replica.checkWritable());
-    const receipt = new Receipt(this.#engine, options.concern ?? this.#engine.concern, options.origin);
+    const receipt = new Receipt(this.#engine, options);
     const open: Open = { receipt, touched: new Set(), afterwards: [] };
     this.#open = open;
     try {

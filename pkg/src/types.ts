@@ -9,20 +9,41 @@ export type Stage =
   | "applied"
   /** In local storage, flushed to the device. Storage in memory never gets there: it skips this stage. */
   | "local"
-  /** Committed by the leader. */
+  /** Committed by the leader. In a group it can still be lost with its leader, until a quorum has it. */
   | "leader"
-  /** Committed by a quorum of the voters; with a single leader that is the leader. */
+  /** Committed by a quorum of the voters: no failover loses it. With a single leader that is the leader. */
   | "quorum"
-  /** Applied by every member that is configured as required. */
+  /** Committed by every voter. */
   | "all";
 
-/** The stage at which a write counts as done. */
-export type Concern = Stage;
+/** When a write counts as done. It never becomes less by itself: see {@link Degrade}. */
+export type Concern =
+  | Stage
+  /** So many members of the group hold it, the leader and observers among them. */
+  | number
+  /** So many of the named members hold it, whichever they are. */
+  | { readonly any: readonly string[]; readonly n: number }
+  /** The first so many of the named members that are connected hold it. */
+  | { readonly first: readonly string[]; readonly n: number };
+
+/**
+ * What to be content with when a concern is not met in time. Whoever waits for a write's own concern is told what was met;
+ * the database tells it as `degraded`, and counts it.
+ */
+export interface Degrade {
+  /** The stage that is enough then. */
+  readonly to: Stage;
+  /** For how many milliseconds {@link Receipt.reached} waits for nothing less than the concern. */
+  readonly afterMs: number;
+}
 
 /** What `open` takes. It waits 30 seconds by default, for the wasm and for local storage, and never for the leader. */
 export interface OpenOptions extends WaitOptions {
-  /** Where the leader is, `https:`, `wss:`, `http:` or `ws:`. Without it the database is local only. */
-  readonly url?: string | undefined;
+  /**
+   * Where the leader is, `https:`, `wss:`, `http:` or `ws:`; or the nodes of a group, which are tried in this order, each for
+   * as long as it answers. Without it the database is local only.
+   */
+  readonly url?: string | readonly string[] | undefined;
   /**
    * Where the local copy is kept. By default in the browser's IndexedDB, every commit flushed to the device; it is an
    * error where that is not to be had. `"memory"` keeps it in memory: nothing survives the page or the process.
@@ -30,6 +51,8 @@ export interface OpenOptions extends WaitOptions {
   readonly storage?: "memory" | StorageOptions | undefined;
   /** When writes count as done, unless they say otherwise. `"leader"` by default; without a url, what storage gives. */
   readonly concern?: Concern | undefined;
+  /** What writes may be content with when their concern is not met in time. Nothing less, by default. */
+  readonly degrade?: Degrade | null | undefined;
   /** The name of the local copy among those of this database. Two names are two replicas. */
   readonly name?: string | undefined;
   /** Whether to connect at once; `true` by default. See {@link Database.connect}. */
@@ -56,6 +79,10 @@ export interface WaitOptions {
 export interface TransactOptions {
   /** When this write counts as done. The database's by default. */
   readonly concern?: Concern | undefined;
+  /** How long its receipt waits for a concern unless told otherwise; 30 seconds by default. */
+  readonly timeoutMs?: number | undefined;
+  /** What it may be content with when its concern is not met in time; `null` is nothing less. The database's by default. */
+  readonly degrade?: Degrade | null | undefined;
   /** Anything by which to recognise the write in its receipt and in the document's `change` event. */
   readonly origin?: unknown;
 }
@@ -99,7 +126,7 @@ export interface ReadMeta {
   readonly lag: Lag;
   /** Who answered. */
   readonly servedBy: "local";
-  /** Writes that the leader had not acknowledged; the read shows them. */
+  /** Writes that were not settled; the read shows them. */
   readonly pending: number;
 }
 
@@ -118,14 +145,20 @@ export interface DatabaseStatus {
    * would not help, see `error`. `fatal`: the instance is dead, open the database again.
    */
   readonly phase: "local-only" | "offline" | "connecting" | "live" | "blocked" | "fatal" | "closed";
-  /** What this member of the database is. */
+  /** What this copy of the database is. */
   readonly role: "replica";
+  /** The name of the group's node that it is connected to; `null` while not connected, or without a group. */
+  readonly member: string | null;
+  /** What that node was in its group when it welcomed this copy. */
+  readonly memberRole: "leader" | "follower" | "candidate" | null;
   /** The leader's tenure, while connected. */
   readonly epoch: number | null;
   /** Which life of the leader's storage this is a copy of; `null` before a leader has told it. */
   readonly generation: string | null;
   /** How far behind the leader the live documents are. */
   readonly lag: Lag;
+  /** How many waits have been content with less than their concern since the database was opened. */
+  readonly degraded: number;
   /** Whether everything that is known here is in local storage. */
   readonly isStored: boolean;
   /** Where the local copy is kept; `null` until the browser has told. */

@@ -6,6 +6,7 @@ use crate::bookmark::parse;
 use crate::doc::DocHandle;
 use crate::effect::{Effect, bytes_to_js, error_to_js, rows_from_js};
 use crate::host::{doc_name, malformed, millis, storage_error, throw};
+use headwater_core::group::{Concern, MemberName};
 use headwater_core::replica::{self, Config, Input, Output, Phase, Wait};
 use headwater_core::session::Consistency;
 use headwater_core::sorted::Map;
@@ -129,6 +130,34 @@ impl Replica {
         now: f64,
     ) -> Result<(), JsValue> {
         let wait = Wait::Stage { origin: Origin(origin), seq: Seq(seq), stage: Stage::parse(stage).map_err(throw)? };
+        self.handle(Input::Wait { id: id as u64, wait, timeout: millis(timeout_ms) }, now);
+        Ok(())
+    }
+
+    /// Waits until so many members hold a write (`kind` is `count`), or so many `any` or `first` of the named ones; the effect
+    /// `done` with this `id` answers.
+    #[wasm_bindgen(js_name = waitConcern)]
+    #[expect(clippy::too_many_arguments, reason = "JavaScript passes them flat: an object would cost a crossing each")]
+    pub fn wait_concern(
+        &mut self,
+        id: f64,
+        origin: u64,
+        seq: u64,
+        kind: &str,
+        names: Vec<String>,
+        n: f64,
+        timeout_ms: f64,
+        now: f64,
+    ) -> Result<(), JsValue> {
+        let names = names.iter().map(|name| MemberName::new(name)).collect::<Result<Vec<_>, _>>().map_err(throw)?;
+        let n = n as usize;
+        let concern = match kind {
+            "count" => Concern::Count(n),
+            "any" => Concern::Any { names, n },
+            "first" => Concern::First { names, n },
+            other => return Err(malformed(format!("{other:?} is no kind of concern"))),
+        };
+        let wait = Wait::Concern { origin: Origin(origin), seq: Seq(seq), concern };
         self.handle(Input::Wait { id: id as u64, wait, timeout: millis(timeout_ms) }, now);
         Ok(())
     }
@@ -322,7 +351,7 @@ impl Replica {
             .done())
     }
 
-    /// Where it stands: `{ phase, epoch, generation, entries, staleness, isStored, error }`.
+    /// Where it stands: `{ phase, epoch, member, memberRole, generation, entries, staleness, isStored, error }`.
     pub fn status(&self, now: f64) -> JsValue {
         let lag = self.core.database_lag(millis(now));
         let phase = match self.core.phase() {
@@ -332,8 +361,11 @@ impl Replica {
             Phase::Live => "live",
             Phase::Blocked => "blocked",
         };
+        let served = self.core.served();
         Effect::plain()
             .with("phase", phase)
+            .with_some("member", served.and_then(|node| node.member.as_ref()).map(|name| name.as_str()))
+            .with_some("memberRole", served.and_then(|node| node.role).map(|role| role.as_str()))
             .with("generation", self.core.generation().0)
             .with("entries", lag.entries as f64)
             .with("isStored", self.core.is_stored())
