@@ -123,7 +123,10 @@ impl World {
         let (voters, quorum) = (self.plan.shape.voters, self.plan.shape.quorum);
         let left = voters - 1;
         let is_fatal = quorum < 2 || left < quorum || left < voters - quorum + 1;
-        if self.oracle.is_disk_lost || is_fatal || self.oracle.is_forced || self.lease.held.is_none() {
+        // Promises of storage that is new do not count until it has caught up.
+        let mut others = (0..voters as usize).filter(|other| *other != member);
+        let is_alone = others.any(|other| self.facts_of(other).is_none_or(|[.., is_joined]| is_joined == 0));
+        if self.oracle.is_disk_lost || is_fatal || is_alone || self.oracle.is_forced {
             return false;
         }
         self.lose_disk(member, span);

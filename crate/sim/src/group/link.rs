@@ -225,8 +225,10 @@ impl World {
                     let text = crate::timeline::node_frame(&bytes);
                     self.note(|| format!("client {client} ← {text}"));
                 }
-                if let Ok(NodeFrame::Ack { origin, seq, epoch, .. }) = NodeFrame::decode(&bytes) {
-                    self.oracle.acked(origin, seq, epoch);
+                match NodeFrame::decode(&bytes) {
+                    Ok(NodeFrame::Ack { origin, seq, epoch, .. }) => self.oracle.acked(origin, seq, epoch),
+                    Ok(NodeFrame::Rejected { origin, seq, .. }) => self.oracle.refused(origin, seq),
+                    _ => {}
                 }
                 self.feed_client(client, replica::Input::Frame { bytes: bytes.to_vec() });
                 self.check_blocked(client);

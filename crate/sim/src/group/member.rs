@@ -16,7 +16,8 @@ use crate::disk::{Disk, Trouble};
 use crate::rng::Rng;
 use headwater_core::group::{GroupConfig, Member as Described, MemberName, Minority, Role, Settings};
 use headwater_core::node::{Config, Input, Node, Output, RoleName, Status};
-use headwater_core::store::{Scan, StoreOp};
+use headwater_core::store::{Scan, StoreOp, Table, meta_key};
+use headwater_core::wire::Reader;
 use headwater_core::{Code, ConnId, Epoch, Error, Frontier, Generation, Millis, Token};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -431,6 +432,14 @@ impl World {
     /// What a member's instance says of itself.
     pub fn status_of(&self, member: usize) -> Option<Status> {
         self.members[member].core.as_ref().map(Node::status)
+    }
+
+    /// The facts on a member's disk: what it promised, the newest epoch that it led, and whether its promises count.
+    pub fn facts_of(&self, member: usize) -> Option<[u64; 3]> {
+        let key = meta_key("member");
+        let mut rows = self.members[member].drive.disk.table(Table::Meta);
+        let mut row = Reader::new(rows.find(|(name, _)| *name == key)?.1);
+        Some([row.uint().ok()?, row.uint().ok()?, row.uint().ok()?])
     }
 
     /// Who leads, for all that members say of themselves.

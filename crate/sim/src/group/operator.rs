@@ -6,8 +6,8 @@ use headwater_core::node::{Admin, Done, Event, Input, RoleName};
 use headwater_core::{Error, Millis};
 use std::collections::BTreeMap;
 
-/// How much longer than its timeout a command may take: the host drains late, and clocks drift.
-const GRACE_MS: u64 = 5_000;
+/// How much longer than its timeout a command may take: once the swap is asked for, only the lease store tells.
+const GRACE_MS: u64 = 60_000;
 
 /// Commands under way.
 #[derive(Debug, Default)]

@@ -47,6 +47,8 @@ pub struct Oracle {
     pub of_doc: Vec<Bits>,
     /// Writes that were rejected.
     pub rejected: Bits,
+    /// Writes that are rejected with one that was, if they were built on it: nobody demands them.
+    pub doomed: Bits,
     /// Writes that a quorum of disks has held.
     pub stable: Bits,
     /// Writes that their writer was told to be at a quorum.
@@ -94,6 +96,22 @@ impl Oracle {
         let names = self.by_name.range((origin, Seq(0))..=(origin, seq));
         for (_, write) in names {
             self.writes[*write].acked_in.get_or_insert(epoch);
+        }
+    }
+
+    /// A client heard that a write is refused: what it wrote later to the same documents may go with it.
+    pub fn refused(&mut self, origin: Origin, seq: Seq) {
+        let Some(first) = self.find(origin, seq) else { return };
+        let mut docs = self.writes[first].docs.clone();
+        self.doomed.set(first);
+        for index in first + 1..self.writes.len() {
+            let written = &self.writes[index];
+            let builds =
+                written.client == self.writes[first].client && written.docs.iter().any(|doc| docs.contains(doc));
+            if builds && written.places.is_empty() {
+                docs.extend(&written.docs);
+                self.doomed.set(index);
+            }
         }
     }
 

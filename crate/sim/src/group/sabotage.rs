@@ -4,7 +4,7 @@ use super::bug::Bug;
 use super::world::World;
 use headwater_core::node::group::message::{Answer, Ask, Call as Question, Reply};
 use headwater_core::store::{StoreOp, Table, log_place, meta_key};
-use headwater_core::wire::{Reader, Writer};
+use headwater_core::wire::Writer;
 use headwater_core::{Epoch, Frontier, Lsn};
 
 impl World {
@@ -66,16 +66,12 @@ impl World {
         }
     }
 
-    // The row of the member's facts: what it promised, the epoch whose leader it follows, and whether its promises count.
     fn forget_promise(&mut self, member: usize) {
-        let disk = &mut self.members[member].drive.disk;
-        let key = meta_key("member");
-        let Some((_, row)) = disk.table(Table::Meta).find(|(name, _)| *name == key) else { return };
-        let mut row = Reader::new(row);
-        let (Ok(_promised), Ok(led), Ok(is_joined)) = (row.uint(), row.uint(), row.uint()) else { return };
+        let Some([_, led, is_joined]) = self.facts_of(member) else { return };
         let mut value = Writer::default();
         value.uint(led).uint(led).uint(is_joined);
-        disk.land(&[StoreOp::Put { table: Table::Meta, key, value: value.0 }]);
+        let row = StoreOp::Put { table: Table::Meta, key: meta_key("member"), value: value.0 };
+        self.members[member].drive.disk.land(&[row]);
     }
 
     fn drop_tail(&mut self, member: usize) {

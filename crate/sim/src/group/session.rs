@@ -10,6 +10,9 @@ use headwater_core::session::Consistency;
 use headwater_core::{Bookmark, Code, Error, Frontier, Millis, Stage};
 use std::rc::Rc;
 
+/// How long a member may read its storage.
+const LOAD_MS_MAX: u64 = 60_000;
+
 /// A session, as an application holds it: in a cookie, or on its way in a link.
 #[derive(Debug)]
 pub struct Session {
@@ -273,7 +276,10 @@ impl World {
         let id = self.commands.last_query;
         self.sessions[session].is_busy = true;
         self.note(|| format!("session {session} asks m{member} for doc/{doc}: {consistency:?}, {timeout} ms"));
-        let deadline = self.clock_of(member).after(Millis(timeout));
+        // Until its storage is read a member looks at nothing: how long it waits counts from then.
+        let is_loaded = self.status_of(member).is_some_and(|status| status.is_loaded);
+        let patience = timeout + if is_loaded { 0 } else { LOAD_MS_MAX };
+        let deadline = self.clock_of(member).after(Millis(patience));
         self.members[member].queries.insert(id, Querying { reading, shown: Bits::default(), deadline });
         let bookmark = self.sessions[session].bookmark.clone();
         let strong = strong && !self.has(Bug::StrongAsSession);

@@ -217,7 +217,10 @@ impl World {
             | Event::ClientScan(..)
             | Event::ClientLand(..) => {}
             Event::ClientDiskWell(client) => self.clients[client].drive.disk.slowness = 1,
-            Event::Resume(client) => self.feed_client(client, replica::Input::Pause { is_paused: false }),
+            Event::Resume(client) if !self.is_healing => {
+                self.feed_client(client, replica::Input::Pause { is_paused: false });
+            }
+            Event::Resume(_) => {}
             Event::Arrive(conn) => self.arrive(conn),
             Event::Deliver(conn, way, message) => self.deliver(conn, way, message),
             Event::Unstall(conn, way) => self.unstall(conn, way),

@@ -1,6 +1,7 @@
 //! Writes survive what their stage promises, asked once more when everything is over.
 
 use crate::bits::Bits;
+use crate::group::oracle::Written;
 use crate::group::world::World;
 use headwater_core::Stage;
 
@@ -10,7 +11,8 @@ impl World {
         let Some(leader) = self.leaders().first().copied() else { return };
         let log = self.held_writes(&self.members[leader].held);
         for (write, written) in self.oracle.writes.iter().enumerate() {
-            if log.has(write) || self.oracle.rejected.has(write) || written.is_forbidden {
+            let is_excused = self.oracle.rejected.has(write) || self.oracle.doomed.has(write) || written.is_forbidden;
+            if log.has(write) || is_excused {
                 continue;
             }
             // In the log at the end is what a quorum had, what was on its writer's disk, what its writer kept in memory, and,
@@ -35,10 +37,12 @@ impl World {
 
     /// Whether a session's bookmark names something that died with its writer or a disk before anybody else had it.
     pub fn names_lost_writes(&self, session: usize) -> bool {
-        let must = self.sessions[session].must();
         let Some(leader) = self.leaders().first().copied() else { return true };
         let log = self.held_writes(&self.members[leader].held);
-        // A forbidden write that was lost before it was refused is waited for as well.
-        !must.without(&log).is_empty() || self.oracle.is_disk_lost
+        // A bookmark covers all writes of its replica, whichever session wrote them.
+        let named = &self.sessions[session].bookmark.frontier;
+        let is_named = |one: &Written| one.seq <= named.seq(one.origin);
+        let mut lost = self.oracle.writes.iter().enumerate().filter(|(write, one)| is_named(one) && !log.has(*write));
+        self.oracle.is_disk_lost || lost.next().is_some()
     }
 }

@@ -29,7 +29,8 @@ impl World {
                 let place = (lsn.0 as usize).checked_sub(1);
                 let entry = self.oracle.logs.get(epoch).zip(place).and_then(|(log, place)| log.get(place)).copied();
                 let name = entry.map(|index| (self.oracle.writes[index].origin, self.oracle.writes[index].seq));
-                if name != Some((*origin, *seq)) {
+                // A repeat is told the place of its origin's highest write, which is at or after its own.
+                if !name.is_some_and(|(of, entry)| of == *origin && entry >= *seq) {
                     self.violate("acks", || {
                         format!("m{member} says that {origin}/{seq} is entry {epoch}/{lsn}, which is {name:?}")
                     });

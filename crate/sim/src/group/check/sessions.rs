@@ -12,7 +12,8 @@ impl World {
     /// A read shows this much; compares it with what its consistency promises.
     pub fn check_read(&mut self, reading: &Reading, shown: &Bits, place: &str) {
         let of_doc = self.oracle.of_doc[reading.doc].clone();
-        let rejected = self.oracle.rejected.clone();
+        let mut rejected = self.oracle.rejected.clone();
+        rejected.join(&self.oracle.doomed);
         let due = |writes: &Bits| writes.within(&of_doc).without(shown).without(&rejected);
         if reading.consistency == Consistency::Eventual {
             return;

@@ -7,7 +7,11 @@ impl World {
     pub fn check_silence(&mut self, before: u64) {
         let made = self.calls.made() - before;
         if made > 0 {
-            return self.violate("silence", || format!("members without clients made {made} calls in a minute"));
+            let count = |member| self.status_of(member).map_or(0, |status| status.connections);
+            let conns: Vec<usize> = (0..self.members.len()).map(count).collect();
+            return self.violate("silence", || {
+                format!("members made {made} calls in a minute, though nobody is connected ({conns:?} connections)")
+            });
         }
         for member in 0..self.members.len() {
             let timeout = self.members[member].core.as_ref().and_then(headwater_core::node::Node::next_timeout);
