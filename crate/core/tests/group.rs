@@ -50,8 +50,19 @@ fn a_record_reads_back_from_its_text_whatever_its_state() {
         "headwater-group 1\ngeneration 000000000000feed\nepoch 3\nactive node-0\nled 3\nquorum 2\n\
          voter node-0 priority 2 at http://node-0:8787\nvoter node-1 priority 1 at http://node-1:8787\n\
          voter node-2 priority 0 at http://node-2:8787\nobserver node-3 delay_ms 60000 at http://node-3\n\
-         sealed 1 9\nsealed 2 4\nloss 2 after 4 unix_ms 1700000000000\n"
+         joined node-0\nsealed 1 9\nsealed 2 4\nloss 2 after 4 unix_ms 1700000000000\n"
     );
+}
+
+#[test]
+fn the_leader_admits_voters_once_and_observers_never() {
+    let first = Record::new(Generation(0xfeed), name(0), group(3, 2).members, 2).expect("the group is sound");
+    assert!(first.has_joined(&name(0)) && !first.has_joined(&name(1)));
+    let next = first.admit([name(0), name(1), name(3), name(9)].into_iter());
+    assert_eq!(next.joined, [name(0), name(1)]);
+    assert_eq!(next.to_string().parse(), Ok(next.clone()));
+    let twice = format!("{next}joined node-1\n").parse::<Record>();
+    assert_eq!(twice.map_err(|error| error.code), Err(Code::Malformed));
 }
 
 #[test]

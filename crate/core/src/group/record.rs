@@ -55,6 +55,9 @@ pub struct Record {
     pub members: Vec<Member>,
     /// How many voters make a quorum.
     pub quorum: usize,
+    /// Voters that have counted for the quorum. One of them whose storage is new has lost what it held, and promises nothing
+    /// before it has caught up; one that is not among them is as new as its storage.
+    pub joined: Vec<MemberName>,
     /// How long the logs of earlier epochs are. An epoch that is not named has no entries.
     pub sealed: Frontier,
     /// What forced promotions may have lost, the latest last.
@@ -92,7 +95,8 @@ impl Record {
         let state = State::Active { leader: leader.clone() };
         let (sealed, losses) = (Frontier::default(), Vec::new());
         let (epoch, led) = (Epoch(1), Epoch(1));
-        let record = Self { generation, epoch, state, led, members, quorum, sealed, losses };
+        let joined = vec![leader.clone()];
+        let record = Self { generation, epoch, state, led, members, quorum, joined, sealed, losses };
         record.can_lead(&leader).map_err(|refusal| Error::malformed(refusal.to_string()))?;
         Ok(record)
     }
@@ -153,6 +157,22 @@ impl Record {
         }
         self.can_lead(to)?;
         self.succeed(to, Epoch(self.epoch.0 + 1), held)
+    }
+
+    /// Whether the voter has counted for the quorum.
+    pub fn has_joined(&self, voter: &MemberName) -> bool {
+        self.joined.contains(voter)
+    }
+
+    /// The leader lets voters count for the quorum from here on.
+    pub fn admit(&self, voters: impl Iterator<Item = MemberName>) -> Self {
+        let mut record = self.clone();
+        for voter in voters.filter(|voter| self.member(voter).is_some_and(Member::is_voter)) {
+            if !record.has_joined(&voter) {
+                record.joined.push(voter);
+            }
+        }
+        record
     }
 
     /// A returned leader's tail is held by a quorum: the sealed log is that much longer.
@@ -234,6 +254,12 @@ impl FromStr for Record {
         member::check(&record.members, record.quorum)?;
         let (State::Electing { candidate: name, .. } | State::Active { leader: name }) = &record.state;
         record.can_lead(name).map_err(|refusal| Error::malformed(refusal.to_string()))?;
+        for (place, voter) in record.joined.iter().enumerate() {
+            let is_voter = record.member(voter).is_some_and(Member::is_voter);
+            if !is_voter || record.joined[..place].contains(voter) {
+                return Err(Error::malformed(format!("{voter} has joined the quorum twice, or is no voter")));
+            }
+        }
         let is_led = record.leader().is_some();
         if (record.led == record.epoch) != is_led || record.led > record.epoch || record.led == Epoch(0) {
             return Err(Error::malformed(format!("epoch {} cannot be the newest that had a leader", record.led)));

@@ -33,6 +33,9 @@ pub(super) fn write(record: &Record, f: &mut fmt::Formatter<'_>) -> fmt::Result 
             }
         }
     }
+    for voter in &record.joined {
+        writeln!(f, "joined {voter}")?;
+    }
     for (epoch, length) in record.sealed.epochs() {
         writeln!(f, "sealed {epoch} {length}")?;
     }
@@ -70,6 +73,7 @@ struct Draft {
     led: Option<Epoch>,
     quorum: Option<usize>,
     members: Vec<Member>,
+    joined: Vec<MemberName>,
     sealed: Frontier,
     losses: Vec<LossWindow>,
 }
@@ -97,6 +101,10 @@ impl Draft {
             ["observer", name, "delay_ms", delay_ms, "via", via, "at", address] => {
                 let via = Some(MemberName::new(via)?);
                 self.member(name, Role::Observer { delay_ms: number(delay_ms)?, via }, address)
+            }
+            ["joined", voter] if self.joined.len() < GROUP_MEMBERS_MAX => {
+                self.joined.push(MemberName::new(voter)?);
+                Ok(())
             }
             ["sealed", epoch, length] => {
                 let (epoch, length) = (Epoch(number(epoch)?), Lsn(number(length)?));
@@ -133,6 +141,7 @@ impl Draft {
             led: self.led.ok_or_else(|| missing("epoch that had a leader"))?,
             quorum: self.quorum.ok_or_else(|| missing("quorum"))?,
             members: self.members,
+            joined: self.joined,
             sealed: self.sealed,
             losses: self.losses,
         })

@@ -95,12 +95,12 @@ impl Node {
         Ok(())
     }
 
-    /// Whether all of it was appended before, and nothing of it would be refused: the last write of it then.
-    pub(super) fn repeats(&self, batch: &Batch) -> Option<Seq> {
-        let last = batch.writes.last()?;
-        let known = self.origins.get(last.origin).filter(|place| last.seq <= place.seq)?;
-        let is_held = known.lsn <= self.held_by_leader().lsn(known.epoch);
-        (is_held && batch.writes.iter().all(|write| self.check(write).is_ok())).then_some(last.seq)
+    /// Whether the leader has appended all of it, and nothing of it would be refused.
+    pub(super) fn repeats(&self, batch: &Batch) -> bool {
+        let Some(last) = batch.writes.last() else { return true };
+        let place = self.origins.get(last.origin).filter(|place| last.seq <= place.seq);
+        let is_held = place.is_some_and(|place| place.lsn <= self.held_by_leader().lsn(place.epoch));
+        is_held && batch.writes.iter().all(|write| self.check(write).is_ok())
     }
 
     fn check(&self, write: &Write) -> Result<(), Error> {

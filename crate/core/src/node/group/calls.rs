@@ -29,6 +29,11 @@ pub(super) enum Pending {
 impl Node {
     /// Asks a member something. Answers whether that member has an address.
     pub(super) fn call(&mut self, to: &MemberName, ask: Ask, pending: Pending) -> Option<u64> {
+        let timeout = self.g_ref().settings().call;
+        self.call_within(timeout, to, ask, pending)
+    }
+
+    pub(super) fn call_within(&mut self, timeout: Millis, to: &MemberName, ask: Ask, pending: Pending) -> Option<u64> {
         let epoch = match &pending {
             Pending::Promise { epoch, .. } => *epoch,
             _ => self.known_epoch(),
@@ -40,7 +45,6 @@ impl Node {
         let call = group.next_call;
         group.calls.insert(call, pending);
         let bytes = Call { from: group.me().clone(), generation, epoch, ask }.encode();
-        let timeout = group.settings().call;
         self.outputs.push_back(Output::Call { call, to: to.clone(), address, bytes, timeout });
         Some(call)
     }

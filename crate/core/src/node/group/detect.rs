@@ -67,7 +67,8 @@ impl Node {
     fn miss_leader(&mut self) {
         let group = self.g_ref();
         let (timeout, call) = (group.settings().timeout, group.settings().call);
-        let can_lead = group.member(&group.config.me).is_some_and(Member::can_lead);
+        // One whose own promise does not count has nothing to stand on.
+        let can_lead = group.is_joined && group.member(&group.config.me).is_some_and(Member::can_lead);
         if !can_lead || group.record.is_none() {
             self.read_record(Reading::Look);
             return self.miss_leader_in(timeout);

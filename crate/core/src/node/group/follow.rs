@@ -270,8 +270,11 @@ impl Node {
 
     fn hear_leader(&mut self, from: &MemberName, epoch: Epoch, append: &Append) {
         let beat = self.g_ref().settings().beat;
+        // Another tenure, or another start in the same one: what the leader had in hand before is gone.
         let is_changed = append.leader.is_some()
-            && (self.g_ref().leader() != append.leader.as_ref() || self.g_ref().told.instance != append.instance);
+            && (self.g_ref().leader() != append.leader.as_ref()
+                || self.g_ref().told.instance != append.instance
+                || self.log.epoch != epoch);
         let group = self.g();
         let timeout = group.settings().timeout;
         group.stable.join(&append.stable);
@@ -282,6 +285,9 @@ impl Node {
         told.all.join(&append.all);
         told.progress.clone_from(&append.progress);
         told.instance = append.instance;
+        if !append.is_deaf {
+            told.heard = Some(group.now);
+        }
         let is_fed_by_leader = append.leader.as_ref() == Some(from);
         let deadline = match append.next_ms {
             0 => None,
@@ -289,11 +295,18 @@ impl Node {
         };
         // A candidate is given time; an observer that another one feeds does not look for the leader itself.
         let deadline = if append.leader.is_none() { Some(group.now.after(Millis(2 * timeout.0))) } else { deadline };
+        // One that does not hear the others may be heard for ever, and never lead them.
+        let deadline = match &group.role {
+            Role::Following { deadline: Some(known), .. } if append.is_deaf => Some(*known),
+            _ => deadline,
+        };
         group.role = Role::Following {
             leader: append.leader.clone(),
             deadline: deadline.filter(|_| is_fed_by_leader || append.leader.is_none()),
         };
-        group.asking = None;
+        if !append.is_deaf {
+            group.asking = None;
+        }
         self.set_isolated(false);
         if self.log.epoch != epoch {
             self.log.begin_epoch(epoch);
@@ -392,12 +405,15 @@ impl Node {
             peer.forget_told();
             return self.reply(call, Answer::Misses { is_missed: false });
         }
-        let is_heard = group.told.answered.is_some_and(|at| group.now.since(at) < group.settings().timeout);
+        let is_heard = group.told.heard.is_some_and(|at| group.now.since(at) < group.settings().timeout);
+        let was_to_be_heard = matches!(&group.role, Role::Following { deadline: Some(_), .. });
+        // Half of it: whoever asks waits for the answer no longer than that.
+        let half = Millis(group.settings().call.0 / 2);
         match group.leader().cloned() {
             Some(_) if is_heard => self.reply(call, Answer::Misses { is_missed: false }),
-            Some(leader) if leader != *from => {
+            Some(leader) if leader != *from && !was_to_be_heard => {
                 // Nothing was to be heard of it while nothing happened: one question tells.
-                self.call(&leader, Ask::Misses, Pending::Probe { asked: call });
+                self.call_within(half, &leader, Ask::Misses, Pending::Probe { asked: call });
             }
             _ => self.reply(call, Answer::Misses { is_missed: true }),
         }

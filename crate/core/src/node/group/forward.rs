@@ -36,9 +36,13 @@ impl Forwarding {
 impl Node {
     /// Passes a client's push on.
     pub(in crate::node) fn forward(&mut self, push: Forwarded) -> Result<(), Error> {
-        if let Some(seq) = self.repeats(&push.batch) {
-            let origin = push.batch.writes[0].origin;
-            self.acknowledge_repeat(origin, seq);
+        // What is here already comes no more, and is acknowledged when it is held as that asks for.
+        let last = push.batch.writes.last().map_or(Seq(0), |write| write.seq);
+        let origin = push.batch.writes[0].origin;
+        if self.origins.get(origin).is_some_and(|place| place.seq >= last) {
+            self.acknowledge_repeat(origin, last);
+        }
+        if self.repeats(&push.batch) {
             // The leader has it as well; what a resumption says of the writes before it, the next push says again.
             return Ok(());
         }

@@ -169,6 +169,7 @@ impl Node {
         match text.parse::<Record>() {
             Ok(record) => {
                 self.g().lease.revision = Some(Some(revision));
+                self.join_if_new(&record);
                 self.learn(record);
             }
             // Nothing is done on the word of a record that is not understood.
@@ -176,6 +177,15 @@ impl Node {
                 self.g().lease.revision = None;
                 self.promotion_failed(error);
             }
+        }
+    }
+
+    // Storage that is new and never counted for a quorum has forgotten nothing.
+    fn join_if_new(&mut self, record: &Record) {
+        let is_new = self.log.held.is_empty() && !record.has_joined(self.g_ref().me());
+        if is_new && self.g_ref().is_voter() && !std::mem::replace(&mut self.g().is_joined, true) {
+            let row = self.promise_row();
+            self.store(vec![row], Storing::Fact);
         }
     }
 
@@ -299,13 +309,18 @@ impl Node {
         sealed
     }
 
-    /// Tails that a quorum holds by now make the sealed logs longer.
-    pub(super) fn extend_sealed(&mut self) {
+    /// New voters come to count, and tails that a quorum holds by now make the sealed logs longer.
+    pub(super) fn extend_record(&mut self) {
         if !self.g_ref().is_leading() || !self.swap_is_free() {
             return;
         }
         let group = self.g_ref();
         let Some(record) = group.record.as_ref().filter(|record| record.epoch == self.log.epoch) else { return };
+        let joined = group.newly_joined();
+        if !joined.is_empty() {
+            let next = record.admit(joined.into_iter());
+            return self.swap_record(Swapping::Extend, next);
+        }
         let is_longer = |(epoch, length): &(Epoch, _)| *epoch < self.log.epoch && record.sealed.lsn(*epoch) < *length;
         let Some((epoch, length)) = group.stable.epochs().find(is_longer) else { return };
         if let Ok(next) = record.extend(epoch, length) {

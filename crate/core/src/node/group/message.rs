@@ -77,6 +77,8 @@ pub struct Append {
     pub all: Frontier,
     /// How far each member holds the call's epoch.
     pub progress: Vec<Progress>,
+    /// Whether the leader has not heard from a quorum lately: then that it is heard does not count for it.
+    pub is_deaf: bool,
     /// When the next one comes at the latest, in milliseconds; zero if nobody can say.
     pub next_ms: u64,
     /// Log rows as the leader cut them, each following what is held of its epoch.
@@ -177,7 +179,7 @@ impl Call {
         let mut out = Writer::default();
         out.byte(VERSION).text(self.from.as_str()).fixed(self.generation.0).uint(self.epoch.0);
         match &self.ask {
-            Ask::Append(Append { leader, instance, stable, all, progress, next_ms, rows }) => {
+            Ask::Append(Append { leader, instance, stable, all, progress, is_deaf, next_ms, rows }) => {
                 out.byte(1).text(leader.as_ref().map_or("", MemberName::as_str)).fixed(*instance);
                 stable.encode(&mut out);
                 all.encode(&mut out);
@@ -185,7 +187,7 @@ impl Call {
                 for Progress { name, durable, is_connected } in progress {
                     out.text(name.as_str()).uint(durable.0).byte(u8::from(*is_connected));
                 }
-                encode_rows(out.uint(*next_ms), rows);
+                encode_rows(out.byte(u8::from(*is_deaf)).uint(*next_ms), rows);
             }
             Ask::Promise => {
                 out.byte(2);
@@ -222,6 +224,7 @@ impl Call {
                 stable: Frontier::decode(&mut input)?,
                 all: Frontier::decode(&mut input)?,
                 progress: decode_progress(&mut input)?,
+                is_deaf: flag(&mut input)?,
                 next_ms: input.uint()?,
                 rows: decode_rows(&mut input)?,
             }),

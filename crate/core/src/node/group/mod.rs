@@ -75,6 +75,8 @@ struct Told {
     stable: Frontier,
     all: Frontier,
     progress: Vec<Progress>,
+    /// When a leader that hears a quorum was last heard.
+    heard: Option<Millis>,
     /// When the last answer went out: what came after it is not older than this.
     answered: Option<Millis>,
     /// The same for what was told last.
@@ -433,7 +435,7 @@ impl Node {
         self.advance_handing();
         self.feed_all();
         self.pass_on();
-        self.extend_sealed();
+        self.extend_record();
     }
 
     pub(super) fn group_tick(&mut self) {

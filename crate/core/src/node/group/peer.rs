@@ -42,6 +42,8 @@ pub(super) struct Peer {
     retry_at: Option<Millis>,
     last_sent: Option<Millis>,
     has_clients: bool,
+    /// Whether its promises count, by its own word.
+    is_joined: bool,
     /// What it was told last.
     told: Option<(Frontier, Frontier, Vec<Progress>, u64)>,
     is_alarmed: bool,
@@ -192,8 +194,9 @@ impl Node {
         let instance = if group.is_leading() { group.config.jitter_seed } else { group.told.instance };
         let (stable, all) = (group.stable.clone(), group.all.clone());
         let (round, sent) = (group.round, group.now);
+        let is_deaf = group.is_isolated;
         let news = (stable.clone(), all.clone(), progress.clone(), next_ms);
-        let ask = Ask::Append(Append { leader, instance, stable, all, progress, next_ms, rows });
+        let ask = Ask::Append(Append { leader, instance, stable, all, progress, is_deaf, next_ms, rows });
         let call = self.call(name, ask, Pending::Append { to: name.clone(), round, sent });
         if let Some(peer) = self.g().peers.get_mut(name) {
             peer.in_flight = call;
@@ -222,7 +225,7 @@ impl Node {
             peer.told = None;
             return;
         };
-        (peer.applied, peer.has_clients) = (applied, has_clients);
+        (peer.applied, peer.has_clients, peer.is_joined) = (applied, has_clients, is_joined);
         peer.confirmed = round.max(peer.confirmed);
         peer.confirmed_at = Some(sent).max(peer.confirmed_at);
         peer.holds(frontier.clone());
@@ -282,6 +285,8 @@ impl Node {
         let (mut stable, mut all) = (group.stable.clone(), group.all.clone());
         for (epoch, end) in held.epochs().filter(|(epoch, end)| group.all.lsn(*epoch) < *end) {
             let theirs = |name: &MemberName| match group.peers.get(name) {
+                // It counts once the record says so: until then it may start anew and know of nothing.
+                Some(_) if !group.has_joined(name) => Lsn(0),
                 Some(peer) => peer.held.as_ref().map_or(Lsn(0), |held| held.lsn(epoch)).min(end),
                 None => end,
             };
@@ -394,6 +399,18 @@ impl Node {
 }
 
 impl super::Group {
+    /// Whether the voter counts for the quorum, as far as the record is known.
+    fn has_joined(&self, voter: &MemberName) -> bool {
+        self.record.as_ref().is_none_or(|record| record.has_joined(voter))
+    }
+
+    /// Voters whose promises count and of whom the record does not know it.
+    pub(super) fn newly_joined(&self) -> Vec<MemberName> {
+        let is_new =
+            |name: &&MemberName| self.peers.get(*name).is_some_and(|peer| peer.is_joined) && !self.has_joined(name);
+        self.voters().filter(is_new).cloned().collect()
+    }
+
     /// When a quorum was last heard of, counted from the question and not from the answer.
     pub(super) fn last_quorum(&self) -> Option<Millis> {
         let others = self.quorum - 1;
