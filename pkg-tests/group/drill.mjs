@@ -19,7 +19,7 @@ export const TIMEOUT_MS = 1_500;
 
 /** How long writes go on before the strike, and after its end. */
 const STRETCH_MS = { min: 300, max: 900 };
-const AVAILABLE_MS_MAX = 120_000;
+const AVAILABLE_MS_MAX = 60_000;
 
 /**
  * What a round found.
@@ -52,18 +52,18 @@ export async function drillRound({ cluster, load, fault, round, concern, random,
   await load.begin(doc);
   sessions?.begin(doc);
   const beganMs = now();
-  await flowing(load, doc, beganMs);
+  await flowing(cluster, load, doc, beganMs);
   await pause(random.between(STRETCH_MS.min, STRETCH_MS.max));
 
   const struckMs = now();
   const strike = await /** @type {NonNullable<typeof FAULTS[string]>} */ (FAULTS[fault])({ cluster, leader, database: DATABASE });
-  await flowing(load, doc, struckMs);
+  await flowing(cluster, load, doc, struckMs);
   const told = acknowledged(await load.writes(doc), concern);
   const next = await cluster.leader(DATABASE, fault === "switchover" ? {} : { except: leader });
   const lostWithout = missing(told, await heldBy(next, doc));
   await strike.end();
   const endedMs = now();
-  await flowing(load, doc, endedMs);
+  await flowing(cluster, load, doc, endedMs);
   await pause(random.between(STRETCH_MS.min, STRETCH_MS.max));
 
   const toMs = now();
@@ -125,12 +125,16 @@ export function summary(rounds) {
   };
 }
 
-/** Waits until a write that was begun after a moment is held by a quorum. @param {Load} load @param {string} doc @param {number} sinceMs */
-export async function flowing(load, doc, sinceMs) {
-  await until(() => firstAfter(load.own(doc), "quorum", sinceMs) !== null, {
-    what: "writes reach a quorum",
-    timeoutMs: AVAILABLE_MS_MAX,
-  });
+/**
+ * Waits until a write that was begun after a moment is held by a quorum.
+ * @param {Cluster} cluster
+ * @param {Load} load
+ * @param {string} doc
+ * @param {number} [sinceMs] now, if it is not said
+ */
+export async function flowing(cluster, load, doc, sinceMs = now()) {
+  const isFlowing = () => firstAfter(load.own(doc), "quorum", sinceMs) !== null;
+  await cluster.explained(DATABASE, until(isFlowing, { what: "writes reach a quorum", timeoutMs: AVAILABLE_MS_MAX }));
 }
 
 /** What a member shows, proved to be the newest. @param {import("../harness/cluster.mjs").ClusterNode} node @param {string} doc */

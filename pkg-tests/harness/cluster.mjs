@@ -122,7 +122,7 @@ export class Cluster {
 
   /** Waits until a member leads that none of the others knows a later one than; answers it. @param {string} database @param {{ except?: ClusterNode }} [options] */
   async leader(database, { except } = {}) {
-    return this.#told(database, until(() => this.#leader(database, except), { what: `somebody leads ${database}`, timeoutMs: LED_MS_MAX }));
+    return this.explained(database, until(() => this.#leader(database, except), { what: `somebody leads ${database}`, timeoutMs: LED_MS_MAX }));
   }
 
   /** Waits until every member that runs is back in the group and holds everything. @param {string} database */
@@ -134,7 +134,7 @@ export class Cluster {
       const isHere = others.length === this.nodes.length - 1;
       return isHere && others.every((/** @type {any} */ member) => member.isConnected && Number(member.lagEntries) === 0);
     };
-    await this.#told(database, until(isWhole, { what: `every member of ${database} holds everything`, timeoutMs: LED_MS_MAX }));
+    await this.explained(database, until(isWhole, { what: `every member of ${database} holds everything`, timeoutMs: LED_MS_MAX }));
   }
 
   /** Nothing goes from one member to the other any more; what goes the other way still does. @param {ClusterNode} from @param {ClusterNode} to */
@@ -180,8 +180,8 @@ export class Cluster {
     return answer;
   }
 
-  /** Says how every member is, if what was waited for did not come. @template T @param {string} database @param {Promise<T>} waiting */
-  async #told(database, waiting) {
+  /** Says how every member is, if what is waited for does not come. @template T @param {string} database @param {Promise<T>} waiting */
+  async explained(database, waiting) {
     try {
       return await waiting;
     } catch (error) {
