@@ -1,6 +1,6 @@
 /**
- * `headwater/worker` as it is built, in Node.js: what only the edge has is replaced by nothing, since lease stores do
- * not use it.
+ * `headwater/worker` as it is built, in Node.js: what only the edge has is replaced by nothing, since neither lease stores
+ * nor the gate before the nodes use it.
  */
 
 import { register } from "node:module";
@@ -17,6 +17,6 @@ export async function resolve(name, context, next) {
 
 register(`data:text/javascript,${encodeURIComponent(HOOKS)}`);
 
-export const { DurableObjectLeaseStore, EtcdLeaseStore, LEASE_RECORD_BYTES_MAX } = await import(
+export const { DurableObjectLeaseStore, EtcdLeaseStore, LEASE_RECORD_BYTES_MAX, route } = await import(
   "headwater/worker"
 );

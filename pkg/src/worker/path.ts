@@ -16,11 +16,20 @@ export type PrivateTarget =
 /** What a path asks for. */
 export type Target = { readonly kind: "health" | "metrics" } | PublicTarget | PrivateTarget;
 
-/** What a path asks for; `null` if it is none of ours. Throws for a name that cannot be. */
+/** A member of a group as a part of the path, so that clients can be given it as their `url`. */
+const MEMBER = /^\/members\/([^/]+)(?=\/v1\/)/;
+
+/** Which member an address names, in its path or in its query. */
+export function memberIn({ pathname, searchParams }: URL): string | null {
+  const inPath = MEMBER.exec(pathname)?.[1];
+  return inPath === undefined ? searchParams.get("member") : decode(inPath);
+}
+
+/** What a path asks for, whichever member it names; `null` if it is none of ours. Throws for a name that cannot be. */
 export function parsePath(pathname: string): Target | null {
   if (pathname === "/healthz") return { kind: "health" };
   if (pathname === "/metrics") return { kind: "metrics" };
-  const [root, version, rawDatabase, what, ...rest] = pathname.split("/");
+  const [root, version, rawDatabase, what, ...rest] = pathname.replace(MEMBER, "").split("/");
   if (root !== "" || version !== "v1" || rawDatabase === undefined) return null;
   const make = makerOf(what, rest);
   if (make === undefined) return null;

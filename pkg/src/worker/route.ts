@@ -3,11 +3,11 @@
 import { HeadwaterError } from "../errors.js";
 import { preferredOf } from "./group/config.js";
 import { type Deployment, deploymentOf, nodesOf } from "./group/deployment.js";
-import { type NodeStub, objectOf } from "./group/objects.js";
+import { type ObjectAt, objectOf } from "./group/objects.js";
 import { answerPrivately } from "./group/private.js";
 import { failure, json, otherMethod, respond, withoutBody } from "./http.js";
 import { metrics } from "./metrics.js";
-import { parsePath, type Target } from "./path.js";
+import { memberIn, parsePath, type Target } from "./path.js";
 import { refuseStranger } from "./secret.js";
 
 /** What `route` takes. */
@@ -28,8 +28,10 @@ export interface RouteOptions {
 export function route(request: Request, env: object, options: RouteOptions = {}): Response | Promise<Response> | null {
   const url = new URL(request.url);
   let target: Target | null;
+  let named: string | null;
   try {
     target = parsePath(url.pathname);
+    named = memberIn(url);
   } catch (error) {
     return failure(error);
   }
@@ -37,7 +39,6 @@ export function route(request: Request, env: object, options: RouteOptions = {})
   const isPrivate = target.kind === "group" || target.kind === "admin";
   const [methods, allow] = isPrivate ? [["POST"], "POST, OPTIONS"] : [["GET", "HEAD"], undefined];
   if (!methods.includes(request.method)) return otherMethod(request.method, allow);
-  const named = url.searchParams.get("member");
   switch (target.kind) {
     case "health":
       return headed(request, json({ ok: true }));
@@ -47,11 +48,15 @@ export function route(request: Request, env: object, options: RouteOptions = {})
     case "admin":
       return answerPrivately(target, named, request, deploymentOf(env), objectsOf(target, env, options));
     default:
-      try {
-        return objectsOf(target, env, options)(named).fetch(request);
-      } catch (error) {
-        return failure(error);
-      }
+      return answerPublicly(named, request, objectsOf(target, env, options));
+  }
+}
+
+function answerPublicly(named: string | null, request: Request, objectAt: ObjectAt): Response | Promise<Response> {
+  try {
+    return objectAt(named).fetch(request);
+  } catch (error) {
+    return failure(error);
   }
 }
 
@@ -60,14 +65,15 @@ function objectsOf(
   { database }: { readonly database: string },
   env: object,
   { binding }: RouteOptions,
-): (member: string | null) => NodeStub {
+): ObjectAt {
   const { group } = deploymentOf(env);
   const namespace = nodesOf(env, binding);
   return (named) => objectOf(namespace, group, memberOf(group, named), database);
 }
 
 function memberOf(group: Deployment["group"], named: string | null): string | undefined {
-  if (group === undefined) return undefined;
+  if (group === undefined && named === null) return undefined;
+  if (group === undefined) throw new HeadwaterError("NOT_FOUND", "there are no members here: HEADWATER_GROUP names no group");
   const { self, members } = group;
   if (named === null) return self ?? preferredOf(group);
   const here = self === undefined ? members.map(({ name }) => name) : [self];

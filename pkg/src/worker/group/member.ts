@@ -9,7 +9,7 @@ import type { Node } from "../../generated/glue.js";
 import type { LeaseStore } from "../lease/lease-store.js";
 import { Pending } from "../pending.js";
 import { type Command, type Done, patienceMs } from "./command.js";
-import type { GroupConfig } from "./config.js";
+import { type GroupConfig, preferredOf } from "./config.js";
 import type { Peers } from "./peers.js";
 
 /** How many calls of others may be under way at once; each holds up to `CALL_BYTES_MAX`. */
@@ -17,6 +17,8 @@ const CALLS_MAX = 64;
 /** After which an answer to a call is of no use to whoever asked. */
 const CALL_MS_MAX = 60_000;
 const COMMANDS_MAX = 16;
+/** How soon a member that does not answer yet is asked again to begin the group, at first and at last. */
+const [ROUSE_MS, ROUSE_MS_MAX] = [500, 10_000];
 
 /** What a member works with. */
 export interface Membership {
@@ -54,6 +56,9 @@ export class Member {
   readonly #calls = new Pending<Uint8Array>({ max: CALLS_MAX, what: "calls of other members" });
   readonly #commands = new Pending<Done>({ max: COMMANDS_MAX, what: "commands" });
 
+  #isRousing = false;
+  #isOver = false;
+
   /** Asks nothing yet. `leader` says who leads, if the node knows. */
   constructor(membership: Membership, inputs: Inputs, leader: () => string | undefined) {
     this.membership = membership;
@@ -76,8 +81,8 @@ export class Member {
       const leader = this.#leader();
       const isElsewhere = (error as HeadwaterError).code === "NOT_LEADER" && leader !== this.membership.me;
       if (command.name !== "switchover" || isPassedOn || !isElsewhere || leader === undefined) throw error;
-      const to = { member: leader, address: this.#addressOf(leader, ""), timeoutMs: patienceMs(command) };
-      return this.membership.peers.administer(to, command);
+      const { address = "" } = this.membership.group.members.find(({ name }) => name === leader) ?? {};
+      return this.membership.peers.administer({ member: leader, address, timeoutMs: patienceMs(command) }, command);
     }
   }
 
@@ -99,14 +104,14 @@ export class Member {
 
   /** The node is gone. */
   fail(error: HeadwaterError): void {
+    this.#isOver = true;
     this.#calls.fail(error);
     this.#commands.fail(error);
   }
 
   async #call({ call, to, address, bytes, timeoutMs }: CallEffect): Promise<void> {
     try {
-      const whom = { member: to, address: this.#addressOf(to, address), timeoutMs };
-      const answer = await this.membership.peers.call(whom, bytes);
+      const answer = await this.membership.peers.call({ member: to, address, timeoutMs }, bytes);
       this.#inputs.tell((node, now) => node.answered(call, answer, undefined, undefined, now));
     } catch (error) {
       const { code, message } = toHeadwaterError(error, "OFFLINE", to);
@@ -114,15 +119,29 @@ export class Member {
     }
   }
 
-  /** Where a member is: the configuration is newer than the record, which has what was configured on the first day. */
-  #addressOf(member: string, recorded: string): string {
-    return this.membership.group.members.find(({ name }) => name === member)?.address ?? recorded;
+  /**
+   * A group begins with the member that is to lead it first, and an object sleeps until somebody asks it something: here
+   * whoever finds that there is no record yet. What is asked does not matter.
+   */
+  async #rouse(): Promise<void> {
+    const { group, me, peers } = this.membership;
+    const member = preferredOf(group);
+    if (member === me || this.#isRousing) return;
+    this.#isRousing = true;
+    const { address = "" } = group.members.find(({ name }) => name === member) ?? {};
+    for (let pauseMs = ROUSE_MS; !this.#isOver; pauseMs = Math.min(2 * pauseMs, ROUSE_MS_MAX)) {
+      const isUp = await peers.call({ member, address, timeoutMs: ROUSE_MS_MAX }, new Uint8Array()).then(() => true, () => false);
+      if (isUp) break;
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    }
+    this.#isRousing = false;
   }
 
   async #read(token: number): Promise<void> {
     const { leases, database } = this.membership;
     try {
       const held = await leases.read(database);
+      if (held === undefined) void this.#rouse();
       this.#inputs.tell((node, now) => node.record(token, held?.record, held?.revision, undefined, undefined, now));
     } catch (error) {
       const { code, message } = storeFailure(error);

@@ -28,6 +28,9 @@ export interface NodeStub extends EdgeStub {
   administer(database: string, command: Command, isPassedOn: boolean): Promise<Outcome<Done>>;
 }
 
+/** Finds the object of whichever member is named, or of the one that answers where none is. */
+export type ObjectAt = (member: string | null) => NodeStub;
+
 /** The namespace of nodes. */
 export type NodeNamespace = EdgeNamespace<NodeStub>;
 

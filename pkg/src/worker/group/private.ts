@@ -7,19 +7,19 @@ import type { PrivateTarget } from "../path.js";
 import { refuseStranger } from "../secret.js";
 import { parseCommand } from "./command.js";
 import type { Deployment } from "./deployment.js";
-import { type NodeStub, valueOf } from "./objects.js";
+import { type NodeStub, type ObjectAt, valueOf } from "./objects.js";
 import { CALL_BYTES_MAX, PASSED_ON_HEADER } from "./peers.js";
 
 /** The longest body of a command. */
 const COMMAND_BYTES_MAX = 4096;
 
-/** Answers a request; `objectAt` finds the object of a member, or of the one that answers for all. */
+/** Answers a request. */
 export async function answerPrivately(
   target: PrivateTarget,
   named: string | null,
   request: Request,
   { secret }: Deployment,
-  objectAt: (member: string | null) => NodeStub,
+  objectAt: ObjectAt,
 ): Promise<Response> {
   const refusal = await refuseStranger(request.headers, secret);
   if (refusal !== undefined) return refusal;
@@ -42,7 +42,7 @@ async function administer(
   target: PrivateTarget & { kind: "admin" },
   named: string | null,
   request: Request,
-  objectAt: (member: string | null) => NodeStub,
+  objectAt: ObjectAt,
 ): Promise<Response> {
   const bytes = await bodyOf(request, COMMAND_BYTES_MAX, "the command", "TOO_LARGE");
   const command = parseCommand(target.command, new TextDecoder().decode(bytes));
