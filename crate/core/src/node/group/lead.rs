@@ -128,7 +128,10 @@ impl Node {
                     self.send_acks();
                 }
             }
-            None if is_isolated => self.fail_strong(),
+            None if is_isolated => {
+                self.fail_strong();
+                self.look_if_isolated();
+            }
             None if is_wanted || !leading.is_checked => {
                 group.round += 1;
                 let round = group.round;

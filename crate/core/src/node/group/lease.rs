@@ -9,6 +9,11 @@ use crate::group::record::State;
 use crate::ids::{Epoch, Millis, Token};
 use crate::node::io::{Held, Swap};
 
+/// How long a swap may still be made after the store did not answer it: longer than any call to it takes.
+const UNSURE_MS: u64 = 15_000;
+/// How often the record is looked at meanwhile.
+const UNSURE_LOOK_MS: u64 = 2_000;
+
 /// What a record is read for. The later ones include the earlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Reading {
@@ -42,6 +47,10 @@ pub(super) struct Lease {
     wanted: Option<Reading>,
     /// When to ask again after the store was away.
     pub(super) retry_at: Option<Millis>,
+    /// When to look at the record again because of that.
+    pub(super) look_at: Option<Millis>,
+    /// Until when a swap that nobody knows of may still be made: until then the record is looked at again and again.
+    unsure_until: Option<Millis>,
     /// The store's name for the record that was last read or swapped in; `None` inside if there was none.
     revision: Option<Option<String>>,
     /// A forced promotion: the operator's command, and the clock on the wall.
@@ -96,6 +105,7 @@ impl Node {
                     Reading::Elect => self.elect_if_unchanged(),
                     Reading::Promote => self.force(),
                 }
+                self.look_again_if_unsure();
                 self.read_wanted();
             }
         }
@@ -119,7 +129,9 @@ impl Node {
             }
             // Made or not: the record tells.
             Err(error) => {
-                self.g().lease.revision = None;
+                let group = self.g();
+                group.lease.revision = None;
+                group.lease.unsure_until = Some(group.now.after(Millis(UNSURE_MS)));
                 self.store_is_away(Reading::Look);
                 if self.g_ref().lease.promoting.is_some() && swapping == Swapping::Elect {
                     self.promotion_failed(error);
@@ -139,6 +151,26 @@ impl Node {
         }
     }
 
+    fn look_again_if_unsure(&mut self) {
+        let group = self.g();
+        let now = group.now;
+        let is_unsure =
+            group.lease.unsure_until.take_if(|until| *until <= now).is_none() && group.lease.unsure_until.is_some();
+        if is_unsure && group.lease.busy.is_none() {
+            group.lease.look_at = Some(now.after(Millis(UNSURE_LOOK_MS)));
+        }
+    }
+
+    /// A leader that reaches too few of the others may still reach the record, and learn that they have another one.
+    pub(super) fn look_if_isolated(&mut self) {
+        let group = self.g();
+        let pause = Millis(2 * group.settings().timeout.0);
+        if group.lease.look_at.is_none() && group.lease.retry_at.is_none() && group.lease.busy.is_none() {
+            group.lease.look_at = Some(group.now.after(pause));
+            self.read_record(Reading::Look);
+        }
+    }
+
     fn store_is_away(&mut self, reading: Reading) {
         let group = self.g();
         let pause = group.settings().beat.0 / 2 + group.jitter.below(group.settings().beat.0);
@@ -148,9 +180,15 @@ impl Node {
 
     pub(super) fn lease_tick(&mut self) {
         let group = self.g();
+        let now = group.now;
         if group.lease.retry_at.is_some_and(|at| at <= group.now) {
             group.lease.retry_at = None;
             self.read_wanted();
+        }
+        let lease = &mut self.g().lease;
+        if lease.look_at.is_some_and(|at| at <= now) {
+            lease.look_at = None;
+            self.read_record(Reading::Look);
         }
     }
 
