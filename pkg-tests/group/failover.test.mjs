@@ -24,7 +24,7 @@ test("a group loses no write that a quorum held, however often its leader is kil
   const random = Random.ofRun("failover");
   const all = owner(t);
   const cluster = await Cluster.start(all, { settings: { timeoutMs: TIMEOUT_MS } });
-  const load = await Load.start(all, { database: DATABASE, urls: cluster.urls, count: 3 });
+  const load = await Load.start(all, { database: DATABASE, urls: cluster.urls, isEverywhere: true });
   const [site, browser] = [await Site.start(all), await Browser.start(all)];
   for (let at = 0; at < PAGES; at += 1) {
     await load.join(await browser.visit(site.url), { database: DATABASE, urls: cluster.urls, concern: "quorum" });
@@ -47,7 +47,7 @@ test("at leader nothing is lost once the old disk and the writing clients are ba
   const random = Random.ofRun("failover at leader");
   const all = owner(t);
   const cluster = await Cluster.start(all, { settings: { timeoutMs: TIMEOUT_MS } });
-  const load = await Load.start(all, { database: DATABASE, urls: cluster.urls, concern: "leader" });
+  const load = await Load.start(all, { database: DATABASE, urls: cluster.urls, concern: "leader", isEverywhere: true });
   const done = [];
   for (let round = 1; round <= KILLS_AT_LEADER; round += 1) {
     done.push(await drillRound({ cluster, load, fault: "kill", round, concern: "leader", random }));
@@ -110,7 +110,7 @@ test("without etcd a group goes on under its leader, and elects again when it is
   const random = Random.ofRun("failover without etcd");
   const all = owner(t);
   const cluster = await Cluster.start(all, { settings: { timeoutMs: TIMEOUT_MS } });
-  const load = await Load.start(all, { database: DATABASE, urls: cluster.urls });
+  const load = await Load.start(all, { database: DATABASE, urls: cluster.urls, isEverywhere: true });
   await load.begin("with");
   await flowing(cluster, load, "with");
   const leader = await cluster.leader(DATABASE);

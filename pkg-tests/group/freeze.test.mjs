@@ -21,7 +21,7 @@ test("a group loses nothing while its leader is frozen, nor when it wakes", asyn
   const random = Random.ofRun("freeze");
   const all = owner(t);
   const cluster = await Cluster.start(all, { settings: { timeoutMs: TIMEOUT_MS } });
-  const load = await Load.start(all, { database: DATABASE, urls: cluster.urls });
+  const load = await Load.start(all, { database: DATABASE, urls: cluster.urls, isEverywhere: true });
   const sessions = new Sessions(cluster, DATABASE, load.writers, random);
   const tenures = new Tenures(cluster, DATABASE);
   const done = [];
@@ -44,7 +44,7 @@ test("a leader that wakes acknowledges nothing in its old epoch, and answers no 
   await flowing(cluster, load, "before");
   const leader = await cluster.leader(DATABASE);
   const epoch = Number((await leader.status(DATABASE)).epoch);
-  const pinned = await Load.start(all, { database: DATABASE, urls: leader.url, count: 1, concern: "leader", name: "pinned" });
+  const pinned = await Load.start(all, { database: DATABASE, urls: [leader.url], count: 1, concern: "leader", name: "pinned" });
   const [writer] = pinned.writers;
   const doc = await writer.db.doc("pinned");
   await writer.begin("before", 20);

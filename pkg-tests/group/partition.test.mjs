@@ -24,7 +24,7 @@ for (const fault of KINDS) {
     const random = Random.ofRun(`partition: ${fault}`);
     const all = owner(t);
     const cluster = await Cluster.start(all, { settings: { timeoutMs: TIMEOUT_MS } });
-    const load = await Load.start(all, { database: DATABASE, urls: cluster.urls });
+    const load = await Load.start(all, { database: DATABASE, urls: cluster.urls, isEverywhere: true });
     const sessions = new Sessions(cluster, DATABASE, load.writers, random);
     const tenures = new Tenures(cluster, DATABASE);
     const done = [];
@@ -44,7 +44,7 @@ test("a leader that is cut off acknowledges nothing at quorum, and what it took 
   const cluster = await Cluster.start(all, { settings: { timeoutMs: TIMEOUT_MS } });
   // One client for each member, who reaches nobody else.
   const loads = await Promise.all(
-    cluster.nodes.map((node) => Load.start(all, { database: DATABASE, urls: node.url, count: 1, concern: "quorum", name: node.name })),
+    cluster.nodes.map((node) => Load.start(all, { database: DATABASE, urls: [node.url], count: 1, concern: "quorum", name: node.name })),
   );
   const doc = "sides";
   for (const load of loads) await load.begin(doc);

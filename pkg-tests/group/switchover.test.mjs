@@ -21,7 +21,7 @@ test("a switchover under load loses nothing", async (t) => {
   const random = Random.ofRun("switchover");
   const all = owner(t);
   const cluster = await Cluster.start(all, { settings: { timeoutMs: TIMEOUT_MS } });
-  const load = await Load.start(all, { database: DATABASE, urls: cluster.urls });
+  const load = await Load.start(all, { database: DATABASE, urls: cluster.urls, isEverywhere: true });
   const sessions = new Sessions(cluster, DATABASE, load.writers, random);
   const done = [];
   for (let round = 1; round <= SWITCHOVERS; round += 1) {

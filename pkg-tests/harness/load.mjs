@@ -55,6 +55,8 @@ class PageWriter {
 export class Load {
   /** Those of this process. @type {Writer[]} */
   writers;
+  /** Of these, the ones that know every address. @type {Writer[]} */
+  roaming = [];
   /** @type {PageWriter[]} */
   #pages = [];
 
@@ -64,21 +66,29 @@ export class Load {
   }
 
   /**
-   * Opens clients; they are closed with their owner.
+   * Opens clients; they are closed with their owner. `count` of them know every address, each another one first. They stay
+   * where they are as long as it answers, so that a strike may find all of them at one member, or none: with `isEverywhere`
+   * each member has a client besides that knows no other.
    * @param {import("./cleanup.mjs").Owner} owner
-   * @param {{ database: string, urls: string | string[], count?: number, concern?: "leader" | "quorum", name?: string }} options
+   * @param {{
+   *   database: string, urls: string[], count?: number, concern?: "leader" | "quorum", name?: string, isEverywhere?: boolean,
+   * }} options
    */
-  static async start(owner, { database, urls, count = 4, concern = "quorum", name = "w" }) {
-    const opened = Array.from({ length: count }, async (_, at) => {
-      const db = await open(database, { url: /** @type {any} */ (urls), storage: "memory", name: `${name}${at}`, concern });
-      const writer = new Writer(db, `${name}${at}`);
+  static async start(owner, { database, urls, count = 3, concern = "quorum", name = "w", isEverywhere = false }) {
+    const roaming = Array.from({ length: count }, (_, at) => ({ url: turned(urls, at), name: `${name}${at}` }));
+    const staying = isEverywhere ? urls.map((url, at) => ({ url: [url], name: `${name}-at${at}` })) : [];
+    const opened = [...roaming, ...staying].map(async ({ url, name }) => {
+      const db = await open(database, { url, storage: "memory", name, concern });
+      const writer = new Writer(db, name);
       owner.after(() => {
         writer.pause();
         return db.close();
       });
       return writer;
     });
-    return new Load(await Promise.all(opened));
+    const load = new Load(await Promise.all(opened));
+    load.roaming = load.writers.slice(0, count);
+    return load;
   }
 
   /**
@@ -87,7 +97,8 @@ export class Load {
    * @param {{ database: string, urls: string[], concern: "leader" | "quorum" }} options
    */
   async join(page, options) {
-    this.#pages.push(await PageWriter.open(page, { ...options, name: `page${this.#pages.length}` }));
+    const at = this.#pages.length;
+    this.#pages.push(await PageWriter.open(page, { ...options, urls: turned(options.urls, at), name: `page${at}` }));
   }
 
   /** Has each of them write into a document from now on. @param {string} doc @param {number} [everyMs] */
@@ -116,4 +127,9 @@ export class Load {
   get #all() {
     return [...this.writers, ...this.#pages];
   }
+}
+
+/** The same list, begun at another place. @template T @param {T[]} list @param {number} at */
+function turned(list, at) {
+  return list.map((_, place) => /** @type {T} */ (list[(place + at) % list.length]));
 }
