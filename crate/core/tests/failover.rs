@@ -6,7 +6,7 @@ use headwater_core::error::{Code, Error};
 use headwater_core::frame::{ClientFrame, NodeFrame};
 use headwater_core::session::Consistency;
 use headwater_core::store::Table;
-use headwater_core::{Seq, Stage};
+use headwater_core::{Bookmark, Frontier, Seq, Stage};
 
 /// The writes that are pushed, and the one before them.
 fn pushed(frames: &[ClientFrame]) -> Vec<(bool, u64, Vec<u64>)> {
@@ -74,6 +74,24 @@ fn a_session_resolves_it_to_its_last_place() {
     line.ack(seq, Stage::Quorum, (6, 3), 3);
     let frontier = line.client.replica.bookmark(session).unwrap().frontier;
     assert_eq!(frontier, crate::common::at(&[(5, 11), (6, 3)]));
+}
+
+#[test]
+fn while_it_has_no_place_a_read_does_not_wait_for_one() {
+    let (mut line, seq) = at_the_old_leader();
+    line.client.open(doc("c"), line.now);
+    line.said();
+    let own = Frontier::of_origin(line.client.origin, seq);
+    let session = line.client.replica.begin_session(Some(Bookmark::new(line.client.replica.generation(), own)));
+    let read = line.wait_read(session, "c", Consistency::Session);
+    assert_eq!(
+        line.done(read),
+        Some(Ok(())),
+        "the write is in the outbox, and so in every local copy that it concerns"
+    );
+    line.ack(seq, Stage::Quorum, (5, 12), 12);
+    let read = line.wait_read(session, "c", Consistency::Session);
+    assert_eq!(line.done(read), None, "now it is in the log, and this document has not come so far");
 }
 
 #[test]
