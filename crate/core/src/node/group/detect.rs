@@ -64,18 +64,22 @@ impl Node {
         }
     }
 
+    // One that may not lead, or whose own promise does not count, has nothing to stand on.
+    fn can_stand(&self) -> bool {
+        let group = self.g_ref();
+        group.is_joined && group.member(&group.config.me).is_some_and(Member::can_lead)
+    }
+
     fn miss_leader(&mut self) {
         let group = self.g_ref();
         let (timeout, call) = (group.settings().timeout, group.settings().call);
-        // One whose own promise does not count has nothing to stand on.
-        let can_lead = group.is_joined && group.member(&group.config.me).is_some_and(Member::can_lead);
-        if !can_lead || group.record.is_none() {
+        if group.record.is_none() {
             self.read_record(Reading::Look);
             return self.miss_leader_in(timeout);
         }
         let others: Vec<MemberName> = group.voters().filter(|name| **name != group.config.me).cloned().collect();
-        let me = group.config.me.clone();
-        self.g().asking = Some(Asking { missing: vec![me], reached: 1, open: others.len() });
+        let missing = if self.can_stand() { vec![group.config.me.clone()] } else { Vec::new() };
+        self.g().asking = Some(Asking { missing, reached: 1, open: others.len() });
         self.g().calls.retain(|_, pending| !matches!(pending, Pending::Misses { .. }));
         self.miss_leader_in(Millis(timeout.0.max(call.0)));
         for name in others {
@@ -120,7 +124,8 @@ impl Node {
         let Some(asking) = &self.g_ref().asking else { return };
         if asking.missing.len() >= needed {
             self.g().asking = None;
-            return self.read_record(Reading::Elect);
+            // Those who may lead have heard that somebody misses the leader, and miss it as well.
+            return self.read_record(if self.can_stand() { Reading::Elect } else { Reading::Look });
         }
         if asking.open == 0 {
             let is_isolated = asking.reached < quorum;

@@ -324,7 +324,12 @@ impl Node {
     fn join_if_caught_up(&mut self) {
         let group = self.g_ref();
         let is_behind = !self.log.held.dominates_epochs(&group.told.stable);
-        if group.is_joined || is_behind || !matches!(group.role, Role::Following { leader: Some(_), .. }) {
+        // A leader that was replaced goes on in good faith; what it holds is not what a quorum does. The record was read
+        // after the storage began anew.
+        let is_current =
+            group.record.as_ref().is_some_and(|r| r.epoch == self.log.epoch && r.leader() == group.leader());
+        if group.is_joined || is_behind || !is_current || !matches!(group.role, Role::Following { leader: Some(_), .. })
+        {
             return;
         }
         self.g().is_joined = true;
@@ -415,7 +420,13 @@ impl Node {
                 // Nothing was to be heard of it while nothing happened: one question tells.
                 self.call_within(half, &leader, Ask::Misses, Pending::Probe { asked: call });
             }
-            _ => self.reply(call, Answer::Misses { is_missed: true }),
+            _ => {
+                self.reply(call, Answer::Misses { is_missed: true });
+                // Somebody wants a leader, perhaps somebody who may not lead.
+                if matches!(self.g_ref().role, Role::Following { deadline: None, .. }) {
+                    self.miss_leader_in(Millis(0));
+                }
+            }
         }
     }
 }

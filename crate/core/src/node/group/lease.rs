@@ -238,7 +238,7 @@ impl Node {
         let generation = if self.generation.0 == 0 { self.config.fresh_generation } else { self.generation };
         match Record::new(generation, config.me.clone(), config.members.clone(), config.quorum) {
             Ok(record) => {
-                self.g().promised = Epoch(1);
+                (self.g().promised, self.g().is_joined) = (Epoch(1), true);
                 let row = self.promise_row();
                 self.store(vec![row], Storing::Fact);
                 self.swap_record(Swapping::Create, record);
@@ -289,6 +289,12 @@ impl Node {
         group.quorum = record.quorum;
         group.record = Some(record.clone());
         self.adopt_members();
+        if !self.g_ref().is_joined && self.g_ref().promised < record.epoch {
+            // What this storage promised before it was lost, was not above what the record says now.
+            self.g().promised = record.epoch;
+            let row = self.promise_row();
+            self.store(vec![row], Storing::Fact);
+        }
         if record.epoch < self.g_ref().promised && !self.g_ref().is_leading() {
             return; // A newer one is on its way.
         }
@@ -325,7 +331,9 @@ impl Node {
         if group.is_leading() && self.log.epoch == record.epoch {
             return;
         }
-        let is_promised = group.promised == record.epoch;
+        // Of a storage that was lost, the promise is what the record says, and not its own.
+        let is_own = group.is_joined || matches!(group.role, Role::Candidate(_));
+        let is_promised = is_own && group.promised == record.epoch;
         let was_led = group.led == record.epoch;
         if is_promised && !was_led && self.log.held.dominates_epochs(&self.sealed_here(record)) {
             self.begin_tenure(record.epoch);

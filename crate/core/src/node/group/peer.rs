@@ -54,6 +54,11 @@ impl Peer {
         self.held.is_some() && self.failures == 0
     }
 
+    // A voter with new storage has to catch up before it counts.
+    fn counted(&self) -> Option<&Self> {
+        Some(self).filter(|peer| peer.is_joined)
+    }
+
     /// Tries it at once, whatever happened before.
     pub(super) fn try_now(&mut self) {
         self.retry_at = None;
@@ -286,7 +291,7 @@ impl Node {
         for (epoch, end) in held.epochs().filter(|(epoch, end)| group.all.lsn(*epoch) < *end) {
             let theirs = |name: &MemberName| match group.peers.get(name) {
                 // It counts once the record says so: until then it may start anew and know of nothing.
-                Some(_) if !group.has_joined(name) => Lsn(0),
+                Some(peer) if !peer.is_joined || !group.has_joined(name) => Lsn(0),
                 Some(peer) => peer.held.as_ref().map_or(Lsn(0), |held| held.lsn(epoch)).min(end),
                 None => end,
             };
@@ -303,7 +308,7 @@ impl Node {
             return;
         }
         let mut confirmed: Vec<u64> =
-            group.voters().filter_map(|name| Some(group.peers.get(name)?.confirmed)).collect();
+            group.voters().filter_map(|name| Some(group.peers.get(name)?.counted()?.confirmed)).collect();
         confirmed.sort_unstable_by(|a, b| b.cmp(a));
         let others = group.quorum - 1;
         let round = if others == 0 { u64::MAX } else { confirmed.get(others - 1).copied().unwrap_or(0) };
@@ -414,7 +419,8 @@ impl super::Group {
     /// When a quorum was last heard of, counted from the question and not from the answer.
     pub(super) fn last_quorum(&self) -> Option<Millis> {
         let others = self.quorum - 1;
-        let mut heard: Vec<Millis> = self.voters().filter_map(|name| self.peers.get(name)?.confirmed_at).collect();
+        let mut heard: Vec<Millis> =
+            self.voters().filter_map(|name| self.peers.get(name)?.counted()?.confirmed_at).collect();
         heard.sort_unstable_by(|a, b| b.cmp(a));
         if others == 0 { Some(self.now) } else { heard.get(others - 1).copied() }
     }
