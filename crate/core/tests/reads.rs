@@ -165,3 +165,19 @@ fn an_ended_session_cannot_read() {
     world.settle();
     assert_eq!(world.done(0, wait), Some(Err(Code::Closed)));
 }
+
+#[test]
+fn a_session_read_that_waits_for_what_does_not_concern_the_replica_ends() {
+    let mut world = World::with(2, &["a"]);
+    world.open(1, "b");
+    world.settle();
+    world.write(1, "b", "elsewhere");
+    world.settle();
+    let session = world.clients[1].replica.begin_session(None);
+    let bookmark = world.clients[1].replica.bookmark(session).expect("the session goes on");
+    // Nothing of what the bookmark names is of a document that this replica follows, so no frame brings it.
+    let session = world.clients[0].replica.begin_session(Some(bookmark));
+    let read = world.wait_read(0, session, "a", Consistency::Session, 1000);
+    world.settle();
+    assert_eq!(world.done(0, read), Some(Ok(())));
+}

@@ -27,6 +27,8 @@ pub(super) struct Conn {
     pub(super) last_group: u64,
     /// How far the replica has been told that the live stream has come.
     pub(super) sent: Frontier,
+    /// Whether writes of its own have become visible since it was told how far the stream has come.
+    pub(super) is_untold: bool,
     /// Whether the attachment is out of date.
     pub(super) is_changed: bool,
 }

@@ -157,6 +157,7 @@ impl Node {
         self.count_holders();
         self.advance_visible();
         self.send_acks();
+        self.tell_untold();
         self.answer_waiters();
         self.answer_concerns();
         self.advance_catch_ups();

@@ -2,6 +2,7 @@
 //! (`docs/decisions/0005`). Entries go to the live streams when they become visible, in the order of their log.
 
 use super::catch_up::Reader;
+use super::conn::Conn;
 use super::{Node, Output};
 use crate::batch::{Batch, Write};
 use crate::frame::NodeFrame;
@@ -88,8 +89,6 @@ impl Node {
         self.visible.advance_epoch(epoch, through);
         let encode =
             |batch: Batch| -> Rc<[u8]> { NodeFrame::Entries { group: 0, epoch, through, batch }.encode().into() };
-        // An acknowledgement follows and tells it as well, but not from a member that holds back.
-        let is_late = self.is_late();
         let mut whole: Option<Rc<[u8]>> = None;
         for (conn, state) in self.conns.iter_mut() {
             let wants = |write: &Write, doc: &DocName| state.live.contains(doc) && !state.has_pushed(write);
@@ -99,8 +98,9 @@ impl Node {
                 whole.get_or_insert_with(|| encode(segment.batch.clone())).clone()
             } else {
                 let batch = segment.batch.filtered(wants);
-                let is_untold = is_late && segment.batch.writes.iter().any(|write| state.has_pushed(write));
-                if batch.writes.is_empty() && !is_untold {
+                if batch.writes.is_empty() {
+                    // Its own writes: an acknowledgement tells it, if it was not told of them before.
+                    state.is_untold |= segment.batch.writes.iter().any(|write| state.has_pushed(write));
                     continue; // The next frame that it does get tells it how far the stream has come.
                 }
                 encode(batch)
@@ -108,6 +108,13 @@ impl Node {
             state.sent.advance_epoch(epoch, through);
             self.outputs.push_back(Output::Send { conn: *conn, bytes });
         }
+    }
+
+    /// Tells those whose own writes have become visible, and who have not heard of it with an acknowledgement.
+    pub(super) fn tell_untold(&mut self) {
+        let untold = |(conn, state): (&ConnId, &mut Conn)| std::mem::take(&mut state.is_untold).then_some(*conn);
+        let untold: Vec<ConnId> = self.conns.iter_mut().filter_map(untold).collect();
+        untold.into_iter().for_each(|conn| self.tell_through(conn));
     }
 
     /// Tells a replica how far the live stream has come, if it does not know.

@@ -23,6 +23,9 @@ pub(super) struct Read {
     /// Writes the session depends on whose place in the log is not known here.
     unresolved: Frontier,
     asked: Asked,
+    /// The question whether the node has what the document still lacks: the node then tells how far its stream has come,
+    /// even if nothing of that concerns this replica, or that it is lost.
+    looked: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +71,7 @@ impl Replica {
             need: Frontier::default(),
             unresolved: Frontier::default(),
             asked: Asked::NeedNot,
+            looked: None,
         };
         if consistency == Consistency::Eventual {
             return Ok(read);
@@ -157,6 +161,19 @@ impl Replica {
             };
             read.asked = Asked::Waits(id);
         }
+        for (_, read) in self.waits.reads_mut().filter(|(_, read)| read.looked.is_none()) {
+            let is_behind =
+                self.docs.is_readable(&read.doc) && !self.docs.frontier(&read.doc).dominates_epochs(&read.need);
+            if !is_behind || matches!(read.asked, Asked::Waits(_)) || barriers.len() == room {
+                continue;
+            }
+            let known = barriers.iter().find(|(strong, frontier, _)| !strong && *frontier == read.need);
+            let id = known.map_or_else(|| self.reads.next_question(), |(.., id)| *id);
+            if known.is_none() {
+                barriers.push((false, read.need.clone(), id));
+            }
+            read.looked = Some(id);
+        }
         self.ask_concerns(room - barriers.len());
         for (strong, frontier, id) in barriers {
             self.reads.barriers.insert(id, (now, strong));
@@ -187,8 +204,8 @@ impl Replica {
         if self.reads.barriers.remove(&id).is_none() {
             return self.concern_answered(id, Err(error.clone()));
         }
-        let failed: Vec<u64> =
-            self.waits.reads_mut().filter(|(_, read)| read.asked == Asked::Waits(id)).map(|(id, _)| id).collect();
+        let is_asked = |read: &Read| read.asked == Asked::Waits(id) || read.looked == Some(id);
+        let failed: Vec<u64> = self.waits.reads_mut().filter(|(_, read)| is_asked(read)).map(|(id, _)| id).collect();
         failed.into_iter().for_each(|id| self.end_wait(id, Err(error.clone())));
     }
 
@@ -196,19 +213,28 @@ impl Replica {
     pub(super) fn questions_are_lost(&mut self) {
         self.concerns_are_lost();
         self.reads.barriers.clear();
-        for (_, read) in self.waits.reads_mut().filter(|(_, read)| matches!(read.asked, Asked::Waits(_))) {
-            read.asked = Asked::Must;
+        for (_, read) in self.waits.reads_mut() {
+            read.looked = None;
+            if matches!(read.asked, Asked::Waits(_)) {
+                read.asked = Asked::Must;
+            }
         }
     }
 
-    /// A read has ended; a question that only it had put is taken back, and makes room for others.
+    /// A read has ended; questions that only it had put are taken back, and make room for others.
     pub(super) fn forget_read(&mut self, ended: &Read) {
-        let Asked::Waits(id) = ended.asked else { return };
-        if self.waits.reads_mut().any(|(_, read)| read.asked == ended.asked) {
-            return;
-        }
-        if self.reads.barriers.remove(&id).is_some() && self.link.is_greeted() {
-            self.send(&ClientFrame::Cancel { id });
+        let asked = match ended.asked {
+            Asked::Waits(id) => Some(id),
+            _ => None,
+        };
+        for id in asked.into_iter().chain(ended.looked) {
+            let is_shared = |read: &Read| read.asked == Asked::Waits(id) || read.looked == Some(id);
+            if self.waits.reads_mut().any(|(_, read)| is_shared(read)) {
+                continue;
+            }
+            if self.reads.barriers.remove(&id).is_some() && self.link.is_greeted() {
+                self.send(&ClientFrame::Cancel { id });
+            }
         }
     }
 }
