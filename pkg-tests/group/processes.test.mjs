@@ -75,7 +75,7 @@ test("what cannot be meant is refused by its code, with exit code 2", async (t) 
   const refused = [
     ["nothing-like-it"], ["serve"], [...dir, "--bogus"], [...dir, "operand"], [...dir, "--dir"], ["status"], ["status", "a", "b"],
     [...dir, "--group", file], [...dir, ...etcd], [...dir, "--self", "paris"], [...dir, "--group", "{", ...etcd],
-    [...dir, "--group", join(folder, "none.json"), ...etcd], [...dir, "--group", "{}", ...etcd],
+    [...dir, "--group", file, "--self", "paris"], [...dir, "--group", join(folder, "none.json"), ...etcd], [...dir, "--group", "{}", ...etcd],
     [...dir, "--group", file, "--self", "rome", ...etcd], ["status", "db", "--url", "nowhere"], ["top", "db", "--every-ms", "0"],
     ["switchover", "db"], ["promote", "db", "--secret", "x"], ["promote", "db", "--secret", "x", "--url", "http://a,http://b", "--accept-data-loss"],
     ["drill", "db", "--secret", "x", "--rounds", "many"],

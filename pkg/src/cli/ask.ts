@@ -18,6 +18,7 @@ export interface MemberStatus {
   readonly isVoter: boolean;
   readonly isConnected: boolean;
   readonly lagEntries: number;
+  readonly lagBytes: number;
   readonly lagMs: number | null;
 }
 

@@ -4,8 +4,16 @@ import { readFileSync } from "node:fs";
 
 import { malformed } from "../errors.js";
 
-/** The configuration as text, with `self` in it. */
-export function readGroup(given: string, self: string | undefined): string {
+/** A group's configuration. */
+export interface GroupText {
+  /** As the worker reads it. */
+  readonly text: string;
+  /** The member that the node is; without it the node is all of them. */
+  readonly self: string | undefined;
+}
+
+/** Reads the configuration, and puts `self` into it if it is given. */
+export function readGroup(given: string, self: string | undefined): GroupText {
   const isInline = given.trimStart().startsWith("{");
   const where = isInline ? "--group" : given;
   const group = parse(isInline ? given : readText(given), where);
@@ -13,10 +21,11 @@ export function readGroup(given: string, self: string | undefined): string {
   const { members } = group;
   if (!Array.isArray(members)) throw malformed(`${where} has no list of members`);
   const names = members.map((member: { name?: unknown } | null) => String(member?.name));
-  if (!names.includes(String(group["self"]))) {
-    throw malformed(`${where}: self is ${JSON.stringify(group["self"])}, and the members are ${names.join(", ")}; see --self`);
+  const { self: me } = group;
+  if (me !== undefined && !names.includes(String(me))) {
+    throw malformed(`${where}: self is ${JSON.stringify(me)}, and the members are ${names.join(", ")}`);
   }
-  return JSON.stringify(group);
+  return { text: JSON.stringify(group), self: me as string | undefined };
 }
 
 /** A file as text, without the line break at its end. */

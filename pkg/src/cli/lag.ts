@@ -19,12 +19,13 @@ export const lag: Command = {
 /** A row for each member that the leader streams to. */
 export function lagTable(asked: readonly Asked[]): string {
   const { status } = leaderOf(asked);
-  const rows = (status.group?.members ?? []).map(({ name, isVoter, isConnected, lagEntries, lagMs }) => [
+  const rows = (status.group?.members ?? []).map(({ name, isVoter, isConnected, lagEntries, lagBytes, lagMs }) => [
     name,
     isVoter ? "voter" : "observer",
     isConnected ? "yes" : "no",
     String(lagEntries),
+    String(lagBytes),
     lagMs === null ? "unknown" : String(lagMs),
   ]);
-  return table([["MEMBER", "KIND", "ANSWERS", "ENTRIES BEHIND", "MS BEHIND"], ...rows]);
+  return table([["MEMBER", "KIND", "ANSWERS", "ENTRIES BEHIND", "BYTES", "MS"], ...rows]);
 }

@@ -26,8 +26,8 @@ export const serve: Command = {
   options: {
     dir: { value: "DIR", help: "where everything is kept; made if there is none" },
     listen: { value: "ADDRESS", help: `HOST:PORT; *:PORT for every interface, port 0 for a free one (default ${LISTEN_DEFAULT})` },
-    group: { value: "FILE|JSON", help: "the group that the node is a member of; without it, it leads alone" },
-    self: { value: "NAME", help: "which member it is, if the group does not say" },
+    group: { value: "FILE|JSON", help: "the group of the node; without it, it leads alone" },
+    self: { value: "NAME", help: "which member it is; where neither this nor the group says so, it is all of them, for trying things out" },
     etcd: { value: "URL,...", help: "client addresses of the etcd that keeps the group's records" },
     "secret-file": { value: "FILE", help: `what the group's members share; ${SECRET_VARIABLE} in the environment does as well` },
   },
@@ -75,11 +75,14 @@ function environment(given: Given): Record<string, string> {
     if (etcd !== undefined || given.has("self")) throw malformed("--etcd and --self belong to --group, which is missing");
     return env;
   }
-  if (etcd === undefined) throw malformed("--group needs --etcd: where the group keeps its records");
-  if (!(env[SECRET_VARIABLE] ?? process.env[SECRET_VARIABLE])) {
-    throw malformed(`--group needs what its members share: --secret-file, or ${SECRET_VARIABLE} in the environment`);
+  const { text, self } = readGroup(group, given.text("self"));
+  if (self !== undefined && etcd === undefined) {
+    throw malformed(`${self} is one of several nodes: --etcd says where they keep the group's records`);
   }
-  return { ...env, HEADWATER_GROUP: readGroup(group, given.text("self")) };
+  if (self !== undefined && !(env[SECRET_VARIABLE] ?? process.env[SECRET_VARIABLE])) {
+    throw malformed(`${self} shares a secret with the other nodes: --secret-file, or ${SECRET_VARIABLE} in the environment`);
+  }
+  return { ...env, HEADWATER_GROUP: text };
 }
 
 /** Where we reach it ourselves. */
