@@ -33,8 +33,8 @@ export class Gather {
     this.#arrivedSinceCommit = 0;
   }
 
-  /** The commit is durable: those who wait for it are told at once, unless others are about to join the next one. */
-  committed(): void {
+  /** What was waited for is here, a commit or an answer: what follows is done at once, unless others are about to join it. */
+  settled(): void {
     if (this.#arrivedSinceCommit === 0) this.#drain();
     else this.#open();
   }

@@ -80,11 +80,12 @@ export class NodeHost {
     this.#gather.arrived();
   }
 
-  /** The same for an answer from elsewhere, which may come when the node is gone. */
+  /** Passes an answer from elsewhere to the node, which may be gone by now, and has its effects executed at once. */
   tell(f: (node: Node, now: number) => void): void {
     if (this.#instance.death !== undefined) return;
     try {
-      this.input(f);
+      this.#instance.call(() => f(this.#node, Date.now()));
+      this.#gather.settled();
     } catch (error) {
       if (this.#instance.death === undefined) this.#instance.die(error);
     }
@@ -173,7 +174,7 @@ export class NodeHost {
       this.#storageBytes = this.store.bytes;
       if (this.#instance.death !== undefined) return;
       this.#instance.call(() => this.#node.persisted(token, Date.now()));
-      this.#gather.committed();
+      this.#gather.settled();
     } catch (cause) {
       if (this.#instance.death !== undefined) return;
       const error = toHeadwaterError(cause, "STORAGE_UNAVAILABLE", "the node's storage failed");
