@@ -10,10 +10,11 @@ import { owner } from "../harness/cleanup.mjs";
 import { Cluster } from "../harness/cluster.mjs";
 import { ROOT, rounds } from "../harness/env.mjs";
 import { figures } from "../harness/figures.mjs";
-import { Load } from "../harness/load.mjs";
+import { acknowledged, Load, missing } from "../harness/load.mjs";
 import { Random } from "../harness/random.mjs";
 import { Sessions } from "../harness/sessions.mjs";
-import { DATABASE, describe, drillRound, flowing, summary, TIMEOUT_MS, wrongs } from "./drill.mjs";
+import { until } from "../harness/until.mjs";
+import { DATABASE, describe, drillRound, flowing, heldBy, summary, TIMEOUT_MS, wrongs } from "./drill.mjs";
 
 const SWITCHOVERS = rounds(30, 4);
 
@@ -65,6 +66,44 @@ test("operators see who leads, have another one lead, and drill a running databa
   assert.equal(drilled.code, 0, drilled.stderr);
   console.log(drilled.stdout);
   assert.equal(await load.end(), 0);
+});
+
+test("what is left of a group without a quorum is promoted on an operator's word, and the others hand in what they held", async (t) => {
+  const all = owner(t);
+  const cluster = await Cluster.start(all, { settings: { timeoutMs: TIMEOUT_MS } });
+  const load = await Load.start(all, { database: DATABASE, urls: cluster.urls, concern: "leader" });
+  await load.begin("before");
+  await flowing(cluster, load, "before");
+  assert.equal(await load.end(), 0);
+  await cluster.whole(DATABASE);
+  const leader = await cluster.leader(DATABASE);
+  const [gone, left] = cluster.others(leader);
+  await leader.worker.kill();
+  await gone.worker.kill();
+
+  const unsaid = await headwater(cluster, "promote", DATABASE, "--url", left.url);
+  assert.deepEqual([unsaid.code, unsaid.stderr.split(":")[1]], [2, " MALFORMED"]);
+  const promoted = await headwater(cluster, "promote", DATABASE, "--url", left.url, "--accept-data-loss");
+  assert.match(promoted.stdout, new RegExp(`^${left.name} leads since epoch \\d+`), promoted.stderr);
+  await load.begin("alone");
+  await until(() => acknowledged(load.own("alone"), "leader").length >= 100, { what: "the one that is left takes writes" });
+  assert.deepEqual(acknowledged(load.own("alone"), "quorum"), [], "at quorum without one");
+  const { losses } = (await left.status(DATABASE)).group;
+
+  await Promise.all([leader.start(), gone.start()]);
+  await flowing(cluster, load, "alone");
+  assert.equal(await load.end(), 0, "receipts that did not end");
+  await cluster.whole(DATABASE);
+  const written = { before: load.own("before"), alone: load.own("alone") };
+  for (const node of cluster.nodes) {
+    for (const [doc, writes] of Object.entries(written)) assert.deepEqual(missing(writes, await heldBy(node, doc)), [], node.name);
+  }
+  figures("promote", {
+    "writes before": written.before.length,
+    "writes since": written.alone.length,
+    "loss windows named": losses.length,
+    "missing once all were back": 0,
+  });
 });
 
 /** @param {{ secret: string }} cluster @param {string[]} args */
