@@ -27,6 +27,8 @@ bugs! {
     PromiseForgotten "promise-forgotten";
     /// A member that is started again has dropped what it held beyond a sealed log.
     TailDropped "tail-dropped";
+    /// A leader is not given what others hold beyond a sealed log.
+    TailNotMerged "tail-not-merged";
     /// A leader hands over before the next one holds its log.
     SwitchoverTooEarly "switchover-too-early";
     /// A member is told that a commit is durable before it is.

@@ -18,8 +18,8 @@ pub struct Call {
     from_life: u64,
     /// The asking machine's number for it.
     number: u64,
-    to: usize,
-    to_life: Option<u64>,
+    /// Whom.
+    pub to: usize,
     is_over: bool,
     /// The question.
     pub question: Option<Question>,
@@ -104,7 +104,7 @@ impl World {
             self.violate("calls", || format!("m{from} numbers two calls {number}"));
         }
         let from_life = self.members[from].life;
-        let call = Call { from, from_life, number, to, to_life: None, is_over: false, question: question.ok() };
+        let call = Call { from, from_life, number, to, is_over: false, question: question.ok() };
         self.calls.calls.insert(id, call);
         let late = Error::new(Code::Timeout, "the call was not answered in time");
         self.after(timeout, Event::CallFails(id, late));
@@ -140,7 +140,6 @@ impl World {
         }
         let bytes = self.bug_in_call(to, bytes);
         let call = self.calls.calls.get_mut(&id).expect("calls are kept until they are over");
-        call.to_life = Some(self.members[to].life);
         if call.is_over {
             self.coverage.saw(Moment::CallLate);
         }
@@ -155,9 +154,15 @@ impl World {
         }
         let Call { from, to, .. } = self.calls.calls[&id];
         match Reply::decode(&bytes) {
-            Ok(Reply { answer: Answer::Refused { .. }, .. }) => self.coverage.saw(Moment::CallRefused),
-            Ok(_) => {}
             Err(error) => self.violate("calls", || format!("m{member} answers what does not decode: {error}")),
+            Ok(reply) => {
+                if matches!(reply.answer, Answer::Refused { .. }) {
+                    self.coverage.saw(Moment::CallRefused);
+                }
+                if let Some(question) = self.calls.calls[&id].question.clone() {
+                    self.check_promise(member, &question, &reply);
+                }
+            }
         }
         self.trace.event(self.now, "reply", member as u64, &bytes);
         if self.trace.is_verbose() {

@@ -298,6 +298,7 @@ impl World {
             is_killed: false,
             places: Vec::new(),
         });
+        self.oracle.doom_if_built_on_doomed(index);
         self.trace.event(self.now, "write", place as u64, &update);
         self.trace.line(self.now, || format!("session {session}: {}", self.oracle.name(index)));
         self.sessions[session].own.set(index);

@@ -11,7 +11,7 @@ impl World {
         let [a, b, c, _] = step.args;
         let member = a as usize % self.members.len();
         let client = a as usize % self.clients.len();
-        let span = [300, 1_500, 5_000, 15_000, 40_000][b as usize % 5] + u64::from(c % 1000);
+        let span = [300, 2_000, 6_000, 15_000, 40_000][b as usize % 5] + u64::from(c % 1000);
         let until = self.now + span;
         match step.kind {
             Kind::KillClient => {
@@ -53,6 +53,17 @@ impl World {
             Kind::IsolateLeader => {
                 let Some(leader) = self.leaders().last().copied() else { return false };
                 self.isolate(leader, until)
+            }
+            Kind::Strike => {
+                let Some(leader) = self.leaders().last().copied() else { return false };
+                // Long enough for the others to elect.
+                let until = until.max(self.now + 16 * u64::from(self.plan.shape.beat_ms));
+                self.isolate(leader, until) && self.write_at(leader, 1 + c % 4)
+            }
+            Kind::KillLeader => {
+                let Some(leader) = self.leaders().last().copied() else { return false };
+                self.kill(leader, span);
+                true
             }
             Kind::OneWay => {
                 let other = c as usize % self.members.len();
@@ -110,6 +121,19 @@ impl World {
             }
         }
         self.members.len() > 1
+    }
+
+    // Every session whose client is connected to that member writes.
+    fn write_at(&mut self, member: usize, writes: u32) -> bool {
+        let mut has_written = false;
+        for session in 0..self.sessions.len() {
+            let conn = self.clients[self.sessions[session].client].conn;
+            if conn.is_some_and(|conn| self.conns[conn].member == member) {
+                let doc = session % self.docs.len();
+                has_written |= (0..writes).filter(|_| self.write_if_arrived(session, vec![doc], false)).count() > 0;
+            }
+        }
+        has_written
     }
 
     fn pairs(&self) -> Vec<(usize, usize)> {

@@ -77,6 +77,10 @@ impl World {
     /// A request reaches the store.
     pub fn lease_request(&mut self, request: Request) {
         let Request { member, life, token, ask, is_awaited } = request;
+        // Once all is well, nothing is left on its way from instances that are gone.
+        if self.is_healing && self.members[member].life != life {
+            return;
+        }
         let is_out = self.lease.down_until > self.now || self.members[member].lease_cut_until > self.now;
         if is_out {
             self.coverage.saw(Moment::LeaseOutage);

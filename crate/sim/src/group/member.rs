@@ -43,7 +43,7 @@ pub struct Member {
     /// Until when it stands still.
     pub frozen_until: u64,
     missed: VecDeque<Input>,
-    /// Scans and questions to the lease store that it waits for.
+    /// Commits, scans and questions to the lease store that it waits for.
     pub asked: u32,
     /// Calls of others that it has not answered.
     pub answering: BTreeSet<u64>,
@@ -53,12 +53,16 @@ pub struct Member {
     pub queries: BTreeMap<u64, Querying>,
     /// Whether it goes to sleep as soon as it has nothing to do.
     pub is_sleepy: bool,
+    /// Whether it sleeps.
+    pub is_asleep: bool,
     /// Until when it does not reach the lease store.
     pub lease_cut_until: u64,
     /// The epoch that it leads, for all that it has said.
     pub leads: Option<Epoch>,
     /// The epoch for which it stands, likewise.
     pub stands: Option<Epoch>,
+    /// The highest epoch that it has promised to anybody, before its disk was lost.
+    pub has_promised: Epoch,
     /// What its disk holds of the logs.
     pub held: Frontier,
     /// What its disk has ever held, before it was lost.
@@ -114,9 +118,11 @@ impl Member {
             calling: BTreeMap::new(),
             queries: BTreeMap::new(),
             is_sleepy: false,
+            is_asleep: false,
             lease_cut_until: 0,
             leads: None,
             stands: None,
+            has_promised: Epoch(0),
             held: Frontier::default(),
             ever_held: Frontier::default(),
             tick_at: None,
@@ -162,6 +168,9 @@ impl World {
             return;
         }
         self.note(|| format!("m{member} starts"));
+        if std::mem::take(&mut self.members[member].is_asleep) {
+            self.coverage.saw(Moment::Woken);
+        }
         let fresh_generation = Generation(self.rng.bits() | 1);
         let jitter_seed = self.rng.bits();
         let state = &mut self.members[member];
@@ -194,6 +203,7 @@ impl World {
         }
         state.drive.crash();
         state.core = None;
+        state.is_asleep = false;
         state.life += 1;
         state.frozen_until = 0;
         state.missed.clear();
@@ -216,6 +226,7 @@ impl World {
         self.note(|| format!("m{member} has lost its disk"));
         self.members[member].drive.disk = Disk::new();
         self.members[member].held = Frontier::default();
+        self.members[member].has_promised = Epoch(0);
         self.oracle.is_disk_lost = true;
     }
 
@@ -249,7 +260,11 @@ impl World {
         if state.frozen_until > now {
             return state.missed.push_back(input);
         }
-        if matches!(input, Input::Scanned { .. } | Input::Record { .. } | Input::Swapped { .. }) {
+        let is_answer = matches!(
+            input,
+            Input::Scanned { .. } | Input::Persisted { .. } | Input::Record { .. } | Input::Swapped { .. }
+        );
+        if is_answer {
             state.asked -= 1;
         }
         core.handle(input, clock);
@@ -304,8 +319,7 @@ impl World {
         }
         let Some(core) = &state.core else { return };
         // A host that has a timer, or waits for anything, is kept awake by its platform.
-        let is_busy = state.drive.in_flight() > 0
-            || state.asked > 0
+        let is_busy = state.asked > 0
             || state.is_drain_due
             || !state.answering.is_empty()
             || !state.calling.is_empty()
@@ -319,6 +333,7 @@ impl World {
         self.coverage.saw(Moment::Hibernated);
         let state = &mut self.members[member];
         state.is_sleepy = false;
+        state.is_asleep = true;
         state.core = None;
         state.life += 1;
         state.leads = None;
@@ -377,6 +392,7 @@ impl World {
         if self.members[member].drive.has_failed {
             return;
         }
+        self.members[member].asked += 1;
         match std::mem::take(&mut self.members[member].drive.disk.trouble) {
             Trouble::None => {}
             trouble => {

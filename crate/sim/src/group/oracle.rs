@@ -102,16 +102,21 @@ impl Oracle {
     /// A client heard that a write is refused: what it wrote later to the same documents may go with it.
     pub fn refused(&mut self, origin: Origin, seq: Seq) {
         let Some(first) = self.find(origin, seq) else { return };
-        let mut docs = self.writes[first].docs.clone();
         self.doomed.set(first);
-        for index in first + 1..self.writes.len() {
-            let written = &self.writes[index];
-            let builds =
-                written.client == self.writes[first].client && written.docs.iter().any(|doc| docs.contains(doc));
-            if builds && written.places.is_empty() {
-                docs.extend(&written.docs);
-                self.doomed.set(index);
-            }
+        (first + 1..self.writes.len()).for_each(|index| self.doom_if_built_on_doomed(index));
+    }
+
+    /// Until a document is made anew, what is written to it is built on what was refused.
+    pub fn doom_if_built_on_doomed(&mut self, index: usize) {
+        let written = &self.writes[index];
+        let is_under = |other: &usize| {
+            let other = &self.writes[*other];
+            other.client == written.client && written.docs.iter().any(|doc| other.docs.contains(doc))
+        };
+        let doomed = self.doomed.without(&self.rejected);
+        let is_doomed = doomed.iter().take_while(|other| *other < index).any(|other| is_under(&other));
+        if is_doomed && written.places.is_empty() {
+            self.doomed.set(index);
         }
     }
 

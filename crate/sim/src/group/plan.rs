@@ -83,6 +83,10 @@ kinds! {
     Split "split" 16 true;
     /// The leader, whoever it is, is cut off from the others.
     IsolateLeader "isolate-leader" 14 true;
+    /// The leader is cut off from the others, and its clients go on writing.
+    Strike "strike" 40 true;
+    /// The leader, whoever it is, is killed.
+    KillLeader "kill-leader" 14 true;
     /// Calls between members are slow and get lost for a while.
     Lossy "lossy" 10 true;
     /// A member's storage is slow for a while.
@@ -185,7 +189,7 @@ impl Plan {
     pub fn of(seed: u64) -> Self {
         let mut rng = Rng::new(seed ^ 0x6772_6f75_7073);
         let shape = shape(&mut rng);
-        let heal_at = rng.within(8, 60) * 1000;
+        let heal_at = rng.within(10, 80) * 1000;
         let has_faults = !rng.chance(10);
         // A run has a taste of its own: some faults often, some never.
         let taste: Vec<u64> = Kind::ALL

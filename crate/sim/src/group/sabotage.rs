@@ -10,10 +10,13 @@ use headwater_core::{Epoch, Frontier, Lsn};
 impl World {
     /// A call as it arrives.
     pub(super) fn bug_in_call(&mut self, to: usize, bytes: Vec<u8>) -> Vec<u8> {
+        if self.bug != Some(Bug::NoFencing) {
+            return bytes;
+        }
         let promised = self.status_of(to).and_then(|status| status.group).map(|group| group.promised);
         let (Ok(mut question), Some(promised)) = (Question::decode(&bytes), promised) else { return bytes };
-        match (self.bug, &mut question.ask) {
-            (Some(Bug::NoFencing), Ask::Append(append)) if question.epoch < promised && append.leader.is_some() => {
+        match &mut question.ask {
+            Ask::Append(append) if question.epoch < promised && append.leader.is_some() => {
                 question.epoch = promised;
                 question.encode()
             }
@@ -21,7 +24,11 @@ impl World {
         }
     }
 
+    /// An answer as it leaves.
     pub(super) fn bug_in_reply(&mut self, id: u64, bytes: Vec<u8>) -> Vec<u8> {
+        if self.bug.is_none() {
+            return bytes;
+        }
         let call = self.calls.get(id);
         let (Some(question), Ok(mut reply)) = (&call.question, Reply::decode(&bytes)) else { return bytes };
         match (self.bug, &question.ask, &mut reply.answer) {
@@ -37,22 +44,36 @@ impl World {
                 let held = self.members[call.from].held.clone();
                 frontier.join(&held);
             }
+            (Some(Bug::TailNotMerged), Ask::Fetch { .. }, Answer::Rows { rows })
+                if self.members[call.from].leads.is_some() =>
+            {
+                rows.clear();
+            }
+            // Whoever is asked answers with what it shows, whether it leads or not.
+            (Some(Bug::BarrierFromHearsay), Ask::Barrier { .. }, answer @ Answer::Refused { .. }) => {
+                *answer = Answer::At { frontier: self.shown_by(call.to) };
+            }
             _ => return bytes,
         }
         reply.encode()
     }
 
-    // A promise that nobody gave: what a candidate would count if it counted too few.
+    fn shown_by(&self, member: usize) -> Frontier {
+        self.status_of(member).and_then(|status| status.group).map_or_else(Frontier::default, |group| group.visible)
+    }
+
+    /// An answer where there is none: a promise that nobody gave, which is what a candidate counts that counts too few;
+    /// and the word of a leader that could prove nothing.
     pub(super) fn bug_in_failure(&mut self, id: u64) -> Option<Vec<u8>> {
-        let question = self.calls.get(id).question.as_ref()?;
-        if !self.has(Bug::SealTooSmall) || question.ask != Ask::Promise {
-            return None;
-        }
-        let answer = Answer::Held {
-            frontier: Frontier::default(),
-            applied: Frontier::default(),
-            has_clients: false,
-            is_joined: true,
+        let call = self.calls.get(id);
+        let question = call.question.as_ref()?;
+        let answer = match (self.bug?, &question.ask) {
+            (Bug::SealTooSmall, Ask::Promise) => {
+                let (frontier, applied) = (Frontier::default(), Frontier::default());
+                Answer::Held { frontier, applied, has_clients: false, is_joined: true }
+            }
+            (Bug::BarrierFromHearsay, Ask::Barrier { .. }) => Answer::At { frontier: self.shown_by(call.to) },
+            _ => return None,
         };
         Some(Reply { epoch: question.epoch, leader: None, answer }.encode())
     }

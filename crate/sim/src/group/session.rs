@@ -232,6 +232,7 @@ impl World {
             (Awaited::Read(reading), Ok(())) => self.read_now(client, &reading),
             (Awaited::Read(reading), Err(error)) => {
                 self.sessions[reading.session].is_busy = false;
+                self.has_failed_to_read = true;
                 self.note(|| format!("session {} may not read: {error}", reading.session));
             }
             (Awaited::Stage(write, stage), Ok(())) => self.check_stage_reached(client, write, stage),

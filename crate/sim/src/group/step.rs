@@ -84,9 +84,25 @@ impl World {
 
     fn write_step(&mut self, session: usize, step: Step) -> bool {
         let [_, b, c, d] = step.args;
+        let mut docs: Vec<usize> = (0..self.docs.len()).collect();
+        docs.rotate_left(b as usize % self.docs.len());
+        if c % 4 > 0 {
+            docs.truncate(1);
+        }
+        let rounds = if step.kind == Kind::Burst { 2 + d % 30 } else { 1 };
+        let is_forbidden = step.kind == Kind::Forbidden;
+        let has_written =
+            (0..rounds).filter(|_| self.write_if_arrived(session, docs.clone(), is_forbidden)).count() > 0;
+        if !has_written && c.is_multiple_of(3) {
+            self.renew(session);
+        }
+        has_written
+    }
+
+    /// A session writes, unless its earlier writes and reads are not on their way here yet: then it must arrive first, and
+    /// reads at level `session`. Without that, writes from two clients have no order that anybody promised.
+    pub fn write_if_arrived(&mut self, session: usize, docs: Vec<usize>, is_forbidden: bool) -> bool {
         let client = self.sessions[session].client;
-        // A session whose earlier writes and reads are not on their way here yet must arrive first: it reads at level
-        // `session`. Without that, writes from two clients have no order that anybody promised.
         let mut here = Bits::default();
         let pending: Vec<_> = self.clients[client].replica().pending_writes().collect();
         for (origin, seq) in pending {
@@ -96,24 +112,13 @@ impl World {
             here.join(&doc.within(&self.oracle.stable));
         }
         let loose = self.sessions[session].must().without(&self.oracle.rejected).without(&here);
-        if !loose.is_empty() {
-            if c.is_multiple_of(3) {
-                self.renew(session);
-            } else {
-                let doc = loose.iter().next().map_or(0, |write| self.oracle.writes[write].docs[0]);
-                self.read(session, doc, Consistency::Session, 5_000);
-            }
+        if let Some(write) = loose.iter().next() {
+            self.read(session, self.oracle.writes[write].docs[0], Consistency::Session, 5_000);
             return false;
-        }
-        let mut docs: Vec<usize> = (0..self.docs.len()).collect();
-        docs.rotate_left(b as usize % self.docs.len());
-        if c % 4 > 0 {
-            docs.truncate(1);
         }
         // What a read is shown is looked at in the turn in which it ends: the application cannot write in between.
         self.drain_client(client);
-        let rounds = if step.kind == Kind::Burst { 2 + d % 30 } else { 1 };
-        (0..rounds).filter(|_| self.write(session, docs.clone(), step.kind == Kind::Forbidden)).count() > 0
+        self.write(session, docs, is_forbidden)
     }
 
     fn await_step(&mut self, pick: u32, stage: u32, timeout: u32) -> bool {

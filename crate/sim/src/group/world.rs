@@ -110,6 +110,8 @@ pub struct World {
     pub violation: Option<Violation>,
     /// Whether the faults are over.
     pub is_healing: bool,
+    /// Whether a read ended in an error since somebody last looked.
+    pub has_failed_to_read: bool,
 }
 
 impl World {
@@ -137,6 +139,7 @@ impl World {
             coverage: Coverage::default(),
             violation: None,
             is_healing: false,
+            has_failed_to_read: false,
             rng,
             plan,
         };

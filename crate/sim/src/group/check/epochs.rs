@@ -4,7 +4,7 @@
 use crate::group::coverage::Moment;
 use crate::group::world::World;
 use headwater_core::group::{MemberName, Record, State};
-use headwater_core::node::RoleName;
+use headwater_core::node::{GroupStatus, RoleName};
 use headwater_core::{Epoch, Frontier};
 
 fn holder(record: &Record) -> &MemberName {
@@ -123,14 +123,14 @@ impl World {
 
     /// What a member says of itself agrees with the record's history.
     pub fn check_role(&mut self, member: usize) {
-        let Some(group) = self
-            .status_of(member)
-            .filter(|status| status.is_loaded)
-            .and_then(|status| status.group.map(|group| (group.role, status.epoch, group.promised)))
-        else {
+        let Some(status) = self.status_of(member).filter(|status| status.is_loaded) else { return };
+        let (epoch, Some(GroupStatus { role, promised, held, visible, .. })) = (status.epoch, status.group) else {
             return;
         };
-        let (role, epoch, promised) = group;
+        let is_delayed = self.plan.shape.observer_delay_ms > 0 && member == self.plan.shape.voters as usize;
+        if is_delayed && !visible.dominates_epochs(&held) {
+            self.coverage.saw(Moment::Delayed);
+        }
         let state = &mut self.members[member];
         let had_led = state.leads;
         state.leads = (role == RoleName::Leader).then_some(epoch);

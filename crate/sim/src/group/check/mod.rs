@@ -4,6 +4,7 @@ mod convergence;
 mod durability;
 mod epochs;
 mod logs;
+mod promises;
 mod quorum;
 mod receipts;
 mod sessions;

@@ -48,6 +48,9 @@ impl World {
         if lsn > held {
             self.violate("visible", || format!("m{member} {verb} {epoch} to {lsn}, and a quorum holds it to {held}"));
         }
-        self.oracle.promised.advance_epoch(epoch, lsn);
+        if lsn > self.oracle.promised.lsn(epoch) {
+            self.check_fenced(member, epoch, lsn);
+            self.oracle.promised.advance_epoch(epoch, lsn);
+        }
     }
 }
