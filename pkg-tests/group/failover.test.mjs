@@ -14,7 +14,7 @@ import { Sessions } from "../harness/sessions.mjs";
 import { Site } from "../harness/site.mjs";
 import { Tenures } from "../harness/tenures.mjs";
 import { until } from "../harness/until.mjs";
-import { DATABASE, describe, drillRound, flowing, heldBy, summary, TIMEOUT_MS, wrongs } from "./drill.mjs";
+import { audit, DATABASE, describe, drillRound, flowing, heldBy, summary, TIMEOUT_MS, wrongs } from "./drill-round.mjs";
 
 const KILLS = rounds(50, 3);
 const KILLS_AT_LEADER = rounds(20, 2);
@@ -38,6 +38,7 @@ test("a group loses no write that a quorum held, however often its leader is kil
   }
   assert.deepEqual(await tenures.end(), [], "epochs with two leaders");
   assert.deepEqual(done.flatMap((round) => wrongs(round, "quorum")), []);
+  assert.deepEqual(await audit(cluster, load, "quorum"), []);
   assert.deepEqual(sessions.older, { "monotonic reads": 0, "read-your-writes": 0 });
   figures("failover at quorum", summary(done));
   figures("failover sessions", { ...sessions.figures, "epochs with one leader": tenures.leaders.size });
@@ -54,6 +55,7 @@ test("at leader nothing is lost once the old disk and the writing clients are ba
     console.log(`failover at leader: ${round}/${KILLS_AT_LEADER} ${describe(done.at(-1))}`);
   }
   assert.deepEqual(done.flatMap((round) => wrongs(round, "leader")), []);
+  assert.deepEqual(await audit(cluster, load, "leader"), []);
   figures("failover at leader", summary(done));
 });
 

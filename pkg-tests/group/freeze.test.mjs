@@ -11,7 +11,7 @@ import { acknowledged, Load, missing, now } from "../harness/load.mjs";
 import { Random } from "../harness/random.mjs";
 import { Sessions } from "../harness/sessions.mjs";
 import { Tenures } from "../harness/tenures.mjs";
-import { DATABASE, describe, drillRound, flowing, heldBy, summary, TIMEOUT_MS, wrongs } from "./drill.mjs";
+import { audit, DATABASE, describe, drillRound, flowing, heldBy, summary, TIMEOUT_MS, wrongs } from "./drill-round.mjs";
 
 const FREEZES = rounds(20, 2);
 const STRONG_READS = 20;
@@ -31,6 +31,7 @@ test("a group loses nothing while its leader is frozen, nor when it wakes", asyn
   }
   assert.deepEqual(await tenures.end(), [], "epochs with two leaders");
   assert.deepEqual(done.flatMap((round) => wrongs(round, "quorum")), []);
+  assert.deepEqual(await audit(cluster, load, "quorum"), []);
   assert.deepEqual(sessions.older, { "monotonic reads": 0, "read-your-writes": 0 });
   figures("freeze", summary(done));
   figures("freeze sessions", sessions.figures);

@@ -12,7 +12,7 @@ import { Random } from "../harness/random.mjs";
 import { Sessions } from "../harness/sessions.mjs";
 import { Tenures } from "../harness/tenures.mjs";
 import { pause } from "../harness/until.mjs";
-import { DATABASE, describe, drillRound, flowing, heldBy, summary, TIMEOUT_MS, wrongs } from "./drill.mjs";
+import { audit, DATABASE, describe, drillRound, flowing, heldBy, summary, TIMEOUT_MS, wrongs } from "./drill-round.mjs";
 
 const PARTITIONS = rounds(10, 1);
 const KINDS = ["partition", "island", "mute", "deaf"];
@@ -34,6 +34,7 @@ for (const fault of KINDS) {
     }
     assert.deepEqual(await tenures.end(), [], "epochs with two leaders");
     assert.deepEqual(done.flatMap((round) => wrongs(round, "quorum")), []);
+    assert.deepEqual(await audit(cluster, load, "quorum"), []);
     assert.deepEqual(sessions.older, { "monotonic reads": 0, "read-your-writes": 0 });
     figures(`partition: ${fault}`, { ...summary(done), "epochs seen": tenures.leaders.size });
   });

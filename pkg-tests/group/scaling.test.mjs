@@ -13,7 +13,7 @@ import { figures, progress } from "../harness/figures.mjs";
 import { acknowledged, Load, now, percentile } from "../harness/load.mjs";
 import { Random } from "../harness/random.mjs";
 import { pause, until } from "../harness/until.mjs";
-import { DATABASE, flowing, TIMEOUT_MS } from "./drill.mjs";
+import { DATABASE, flowing, TIMEOUT_MS } from "./drill-round.mjs";
 
 const READ_MS = rounds(10_000, 2_000);
 const READERS_PER_NODE = 4;

@@ -14,7 +14,7 @@ import { acknowledged, Load, missing } from "../harness/load.mjs";
 import { Random } from "../harness/random.mjs";
 import { Sessions } from "../harness/sessions.mjs";
 import { until } from "../harness/until.mjs";
-import { DATABASE, describe, drillRound, flowing, heldBy, summary, TIMEOUT_MS, wrongs } from "./drill.mjs";
+import { audit, DATABASE, describe, drillRound, flowing, heldBy, summary, TIMEOUT_MS, wrongs } from "./drill-round.mjs";
 
 const SWITCHOVERS = rounds(30, 4);
 
@@ -30,6 +30,7 @@ test("a switchover under load loses nothing", async (t) => {
     console.log(`switchover: ${round}/${SWITCHOVERS} ${describe(done.at(-1))}`);
   }
   assert.deepEqual(done.flatMap((round) => wrongs(round, "quorum")), []);
+  assert.deepEqual(await audit(cluster, load, "quorum"), []);
   assert.ok(done.every(({ before, after }) => before !== after), "another member leads after each");
   assert.deepEqual(sessions.older, { "monotonic reads": 0, "read-your-writes": 0 });
   figures("switchover", summary(done));

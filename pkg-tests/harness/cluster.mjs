@@ -4,6 +4,8 @@
  * and asks the nodes' HTTP interface who leads.
  */
 
+import { mkdir } from "node:fs/promises";
+
 import { Etcd } from "./etcd.mjs";
 import { Link } from "./link.mjs";
 import { until } from "./until.mjs";
@@ -63,6 +65,12 @@ export class ClusterNode {
   async start() {
     this.worker.port = 0;
     await this.worker.start();
+  }
+
+  /** The same, on a disk with nothing on it. */
+  async startEmpty() {
+    await mkdir(this.worker.storage, { recursive: true });
+    await this.start();
   }
 }
 

@@ -1,4 +1,6 @@
-/** What can happen to the leader of a cluster: how it begins, and how it ends. It knows no clients. */
+/** What can happen to a cluster and its leader: how it begins, and how it ends. It knows no clients. */
+
+import { rm } from "node:fs/promises";
 
 /**
  * @typedef {import("./cluster.mjs").Cluster} Cluster
@@ -6,7 +8,7 @@
  * @typedef {{ cluster: Cluster, leader: ClusterNode, database: string }} Struck
  * @typedef {object} Begun
  * @property {() => Promise<void>} end takes it back
- * @property {number} [pauseMs] for how long the leader says that it took no write
+ * @property {boolean} [isTotal] whether nobody can write to a quorum until it is taken back
  */
 
 /** @type {Record<string, (struck: Struck) => Promise<Begun>>} */
@@ -15,6 +17,19 @@ export const FAULTS = {
   async kill({ leader }) {
     await leader.worker.kill();
     return { end: () => leader.start() };
+  },
+
+  /** It dies, and comes back with an empty disk. */
+  async wipe({ leader }) {
+    await leader.worker.kill();
+    await rm(leader.worker.storage, { recursive: true });
+    return { end: () => leader.startEmpty() };
+  },
+
+  /** All members die at once, and come back on their disks. */
+  async outage({ cluster }) {
+    await Promise.all(cluster.nodes.map((node) => node.worker.kill()));
+    return { end: async () => void (await Promise.all(cluster.nodes.map((node) => node.start()))), isTotal: true };
   },
 
   /** It stops where it is, and goes on where it was, as a machine does that was suspended. */
@@ -50,7 +65,7 @@ export const FAULTS = {
 
   /** An operator has another member lead. */
   async switchover({ cluster, leader, database }) {
-    const { pauseMs } = await cluster.admin(leader, database, "switchover", { timeoutMs: 15_000 });
-    return { end: async () => {}, pauseMs };
+    await cluster.admin(leader, database, "switchover", { timeoutMs: 15_000 });
+    return { end: async () => {} };
   },
 };

@@ -113,6 +113,11 @@ export class Load {
     return open.reduce((sum, each) => sum + each, 0);
   }
 
+  /** The documents that were written into. */
+  get docs() {
+    return new Set(this.writers.flatMap(({ writes }) => writes.map(({ doc }) => doc)));
+  }
+
   /** What the clients of this process wrote into a document: at hand at any time. @param {string} doc */
   own(doc) {
     return this.writers.flatMap(({ writes }) => writes.filter((write) => write.doc === doc));
