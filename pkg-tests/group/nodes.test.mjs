@@ -85,6 +85,20 @@ test("members in processes of their own meet over HTTP and in etcd, and let no s
   figures("nodes: three processes", { members: 3, switchovers: 1, "writes acknowledged": 2, "writes lost": 0 });
 });
 
+test("a group begins when the member is there that leads it first, whoever was asked before", async (t) => {
+  const all = owner(t);
+  const cluster = await Cluster.start(all);
+  const [paris, tokyo] = cluster.nodes;
+  await paris.worker.kill();
+  const early = await fetch(`${tokyo.worker.url}/v1/early/docs/notes`);
+  assert.deepEqual([early.status, (await early.json()).code], [503, "BUSY"]);
+  await paris.start();
+  // Nobody asks the one that was away.
+  const { write } = await writer(all, "early", tokyo.worker.url);
+  await write("first");
+  assert.equal((await cluster.leader("early")).name, "paris");
+});
+
 test("a group that the core refuses is told to whoever asks, and to nobody a database is made of it", async (t) => {
   const group = { quorum: 1, members: [{ name: "paris", priority: 0 }] };
   const worker = await Worker.start(owner(t), { env: { HEADWATER_GROUP: JSON.stringify(group) } });

@@ -63,6 +63,9 @@ const nodes = new Map<string, WeakRef<Measured>>();
 
 /** Has a node's figures shown from now on, in place of those of the instance before it. */
 export function measure(id: string, node: Measured): void {
+  // Cloudflare has them from the compatibility date 2025-05-05 on; before, a worker has no metrics.
+  if (typeof WeakRef === "undefined") return;
+  for (const [id, node] of nodes) if (node.deref() === undefined) nodes.delete(id);
   nodes.set(id, new WeakRef(node));
 }
 
