@@ -92,6 +92,7 @@ fn the_times_are_those_of_the_code() {
     let source = self::text("src/replica/link.rs") + &self::text("src/backoff.rs");
     for (name, value) in [
         ("PING_INTERVAL", "25_000"),
+        ("ANSWER_MS_MAX", "3_000"),
         ("PONG_MS_MAX", "10_000"),
         ("CONNECT_MS_MAX", "10_000"),
         ("BACKOFF_MS_MAX", "15_000"),

@@ -136,8 +136,9 @@ impl Record {
         if !self.is_candidate(candidate)? {
             return Err(Refusal::NotForced);
         }
+        // What it holds beyond sealed lengths of earlier epochs is a tail, which a quorum has to hold first.
         let mut all = self.sealed.clone();
-        all.join(&held.epochs_only());
+        all.advance_epoch(self.led, held.lsn(self.led));
         let mut record = self.succeed(candidate, self.epoch, &all)?;
         let is_in_doubt = |epoch| epoch == self.led || held.lsn(epoch) < self.sealed.lsn(epoch);
         let sealed = self.sealed.epochs().map(|(epoch, _)| epoch).filter(|epoch| *epoch != self.led);

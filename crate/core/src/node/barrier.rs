@@ -130,7 +130,7 @@ impl Waiters {
 
     /// The frontiers for which a follower has to ask its leader, each with the number of the question. The strong ones
     /// among them that name nothing share one.
-    pub(super) fn to_ask(&mut self, mut next: impl FnMut() -> u64) -> Vec<(u64, Frontier)> {
+    pub(super) fn take_wanted(&mut self, mut next: impl FnMut() -> u64) -> Vec<(u64, Frontier)> {
         let mut asked: Vec<(u64, Frontier)> = Vec::new();
         for waiter in self.waiting.iter_mut().filter(|waiter| waiter.proof == Proof::Wanted) {
             let shared = asked.iter().find(|(_, frontier)| *frontier == waiter.frontier).map(|(number, _)| *number);

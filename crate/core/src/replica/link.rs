@@ -14,6 +14,8 @@ pub const CONNECT_MS_MAX: Millis = Millis(10_000);
 pub const PING_INTERVAL: Millis = Millis(25_000);
 /// A leader that asks for more patience is asked again all the same.
 pub const RETRY_AFTER_MAX: Millis = Millis(300_000);
+/// How long a replica that has sent something waits for any sign of life before it asks for one.
+pub const ANSWER_MS_MAX: Millis = Millis(3_000);
 /// How long the answer may take.
 pub const PONG_MS_MAX: Millis = Millis(10_000);
 
@@ -57,6 +59,9 @@ pub(super) struct Link {
     /// The farthest the leader is known to have come.
     leader_end: Frontier,
     voters: u64,
+    /// Since when something that was sent has had no sign of life after it.
+    awaits: Option<Millis>,
+    has_sent: bool,
 }
 
 impl Link {
@@ -70,6 +75,8 @@ impl Link {
             was_sent_on: false,
             leader_end: Frontier::default(),
             voters: 1,
+            awaits: None,
+            has_sent: false,
         }
     }
 
@@ -118,10 +125,23 @@ impl Link {
     }
 
     pub(super) fn heard(&mut self, now: Millis) {
+        self.awaits = None;
         if let State::Live { heard, pinged, .. } = &mut self.state {
             *heard = now;
             *pinged = None;
         }
+    }
+
+    /// Something was sent, or nothing.
+    pub(super) fn note_sent(&mut self, now: Millis) {
+        if std::mem::take(&mut self.has_sent) && self.is_greeted() && self.awaits.is_none() {
+            self.awaits = Some(now);
+        }
+    }
+
+    // Until when a ping may be unanswered: not so long while something waits for the node.
+    fn silence_ends(&self, pinged: Millis) -> Millis {
+        pinged.after(if self.awaits.is_some() { ANSWER_MS_MAX } else { PONG_MS_MAX })
     }
 
     /// The node did what only one that leads, or reaches who does, can do.
@@ -133,7 +153,7 @@ impl Link {
     /// The connection is over, or did not come about: when to try again, and where.
     fn ended(&mut self, now: Millis) {
         let has_worked = match self.state {
-            State::Live { pinged: Some(pinged), .. } => pinged.after(PONG_MS_MAX) > now,
+            State::Live { pinged: Some(pinged), .. } => self.silence_ends(pinged) > now,
             State::Live { .. } => true,
             State::Connecting { .. } | State::Greeting { .. } => false,
             State::LocalOnly | State::Paused | State::Waiting { .. } | State::Blocked(_) => return,
@@ -155,8 +175,11 @@ impl Link {
         match self.state {
             State::Waiting { until } => Some(until),
             State::Connecting { since } | State::Greeting { since } => Some(since.after(CONNECT_MS_MAX)),
-            State::Live { pinged: Some(pinged), .. } => Some(pinged.after(PONG_MS_MAX)),
-            State::Live { heard, .. } => Some(heard.after(PING_INTERVAL)),
+            State::Live { pinged: Some(pinged), .. } => Some(self.silence_ends(pinged)),
+            State::Live { heard, .. } => {
+                let answer = self.awaits.map(|since| since.after(ANSWER_MS_MAX));
+                answer.into_iter().chain([heard.after(PING_INTERVAL)]).min()
+            }
             State::LocalOnly | State::Paused | State::Blocked(_) => None,
         }
     }
@@ -262,6 +285,7 @@ impl Replica {
                 self.link.voters = voters;
                 let served = Served::of(&extensions);
                 self.link.state = State::Live { epoch, served, heard: now, pinged: None };
+                self.link.awaits = None;
                 self.welcomed(&frontier);
                 Ok(())
             }
@@ -365,6 +389,7 @@ impl Replica {
     }
 
     pub(super) fn send(&mut self, frame: &ClientFrame) {
+        self.link.has_sent = true;
         self.outputs.push_back(Output::Send { bytes: frame.encode() });
     }
 

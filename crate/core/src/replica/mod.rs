@@ -333,6 +333,7 @@ impl Replica {
             self.read_documents();
             self.begin_commit();
             self.tell_rejections();
+            self.link.note_sent(now);
             if std::mem::take(&mut self.is_changed) {
                 self.outputs.push_back(Output::Changed);
             }

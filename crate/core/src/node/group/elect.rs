@@ -206,10 +206,10 @@ impl Node {
     fn activate(&mut self, proven: &Frontier) {
         let group = self.g();
         let Some(record) = group.record.clone() else { return };
-        match record.activate(&group.config.me, proven) {
-            Ok(next) => self.swap_activation(next),
-            // A sealed log is longer than what those who promised hold: some voter lost its storage. Others may have it.
-            Err(_) => {}
+        // Refused where a sealed log is longer than what those who promised hold: some voter lost its storage, and others may
+        // have it.
+        if let Ok(next) = record.activate(&group.config.me, proven) {
+            self.swap_activation(next);
         }
     }
 

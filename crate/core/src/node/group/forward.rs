@@ -243,7 +243,7 @@ impl Node {
             return;
         }
         let mut next = group.forwarding.next_barrier;
-        let asked = self.waiters.to_ask(|| {
+        let asked = self.waiters.take_wanted(|| {
             next += 1;
             next
         });

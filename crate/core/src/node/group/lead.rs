@@ -106,11 +106,15 @@ impl Node {
             || self.log.is_gathering()
             || self.waiters.is_waiting()
             || !self.conns.is_empty();
+        if !self.g_ref().is_leading() {
+            return;
+        }
+        self.look_now_and_then(is_wanted);
         let group = self.g();
         let is_recent = group.is_quorum_recent();
         let (is_isolated, now) = (group.is_isolated, group.now);
-        let Some(leading) = group.leading() else { return };
         if is_recent {
+            let leading = group.leading().expect("looked at above");
             let was_unchecked = !std::mem::replace(&mut leading.is_checked, true) | leading.check.take().is_some();
             self.set_isolated(false);
             if was_unchecked {
@@ -118,27 +122,26 @@ impl Node {
             }
             return;
         }
-        match leading.check {
-            Some((round, since)) => {
-                if group.is_round_over(round, since) {
-                    let leading = group.leading().expect("it leads");
-                    leading.check = None;
-                    leading.is_checked = true;
-                    self.set_isolated(true);
-                    self.send_acks();
-                }
+        let is_checked = group.leading().is_some_and(|leading| leading.is_checked);
+        match group.leading().and_then(|leading| leading.check) {
+            Some((round, since)) if group.is_round_over(round, since) => {
+                let leading = group.leading().expect("looked at above");
+                leading.check = None;
+                leading.is_checked = true;
+                self.set_isolated(true);
+                self.send_acks();
             }
             None if is_isolated => {
                 self.fail_strong();
                 self.look_if_isolated();
             }
-            None if is_wanted || !leading.is_checked => {
+            None if is_wanted || !is_checked => {
                 group.round += 1;
                 let round = group.round;
-                group.leading().expect("it leads").check = Some((round, now));
+                group.leading().expect("looked at above").check = Some((round, now));
                 group.peers.values_mut().for_each(super::Peer::try_now);
             }
-            None => {}
+            Some(_) | None => {}
         }
     }
 }

@@ -9,6 +9,8 @@ use crate::group::record::State;
 use crate::ids::{Epoch, Millis, Token};
 use crate::node::io::{Held, Swap};
 
+/// How often a leader with something to do looks at the record.
+const LOOK_MS: u64 = 60_000;
 /// How long a swap may still be made after the store did not answer it: longer than any call to it takes.
 const UNSURE_MS: u64 = 15_000;
 /// How often the record is looked at meanwhile.
@@ -165,9 +167,19 @@ impl Node {
     pub(super) fn look_if_isolated(&mut self) {
         let group = self.g();
         let pause = Millis(2 * group.settings().timeout.0);
-        if group.lease.look_at.is_none() && group.lease.retry_at.is_none() && group.lease.busy.is_none() {
+        let is_soon = group.lease.look_at.is_some_and(|at| at <= group.now.after(pause));
+        if !is_soon && group.lease.retry_at.is_none() && group.lease.busy.is_none() {
             group.lease.look_at = Some(group.now.after(pause));
             self.read_record(Reading::Look);
+        }
+    }
+
+    /// A swap that was on its way for long may have opened an epoch that nobody stands for any more. Only a look at the
+    /// record tells.
+    pub(super) fn look_now_and_then(&mut self, is_wanted: bool) {
+        let group = self.g();
+        if is_wanted && group.lease.look_at.is_none() {
+            group.lease.look_at = Some(group.now.after(Millis(LOOK_MS)));
         }
     }
 
