@@ -4,7 +4,7 @@
  */
 
 import { FAULTS } from "../harness/faults.mjs";
-import { acknowledged, firstAfter, longestSilence, missing, now, percentile } from "../harness/load.mjs";
+import { acknowledged, firstAfter, longestUnavailable, missing, now, percentile } from "../harness/load.mjs";
 import { pause, until } from "../harness/until.mjs";
 
 export const DATABASE = "drill";
@@ -29,8 +29,8 @@ const AVAILABLE_MS_MAX = 60_000;
  * @property {string} before who led
  * @property {string} after who led then
  * @property {number} pauseMs from the strike to the first acknowledgement of a write that was begun after it
- * @property {number} unavailableMs the longest time in which no client heard that a write reached a quorum
- * @property {number} worstMs the longest such time of a single client that knows every address
+ * @property {number} unavailableMs the longest time in which no write both began and reached a quorum
+ * @property {number} worstMs the longest such time for a single client that knows every address
  * @property {number} acknowledged writes of this round that were told to be at their concern
  * @property {string[]} lostWithout acknowledged ones that the others did not hold while the struck one was away
  * @property {string[]} lost acknowledged ones that a member did not hold at the end
@@ -78,8 +78,8 @@ export async function drillRound({ cluster, load, fault, round, concern, random,
     before: leader.name,
     after: after.name,
     pauseMs: firstAfter(written, "quorum", struckMs) ?? 0,
-    unavailableMs: longestSilence(written, "quorum", beganMs, toMs),
-    worstMs: Math.max(...load.roaming.map(({ writes }) => longestSilence(writes, "quorum", beganMs, toMs))),
+    unavailableMs: longestUnavailable(written, "quorum", beganMs, toMs),
+    worstMs: Math.max(...load.roaming.map(({ writes }) => longestUnavailable(writes, "quorum", beganMs, toMs))),
     acknowledged: all.length,
     lostWithout,
     lost: [...new Set(held.flatMap((each) => missing(all, each)))],

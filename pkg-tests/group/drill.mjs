@@ -25,9 +25,9 @@ Options:
   --clients N        how many clients write that know every address (default 3), besides one at each member
 
 Each round: the fault; who led and who led then; the pause, from the strike to the first acknowledgement of a write that was
-begun after it; the longest time in which no client heard that a write reached a quorum, and the longest one of a single
-client that knows every address; acknowledged writes; how many of them were missing while the struck one was away and at the
-end; receipts that did not end; entries merged from tails. Ends with 1 if anything was missing.
+begun after it; the longest time in which no write both began and reached a quorum, of all clients, and of a single one that
+knows every address; acknowledged writes; how many of them were missing while the struck one was away and at the end;
+receipts that did not end; entries merged from tails. Ends with 1 if anything was missing.
 `;
 
 /** @param {string[]} args */

@@ -39,7 +39,7 @@ export const drill = (load: () => Promise<DrillPackage>): Command => ({
   more: `Writes go to a document headwater-drill/TIME of that database, each client one in ${EVERY_MS} ms. For each round:
 
   paused       for how long the leader took no write, as it says
-  unavailable  the longest time in which no client heard that a write reached a quorum
+  unavailable  the longest time in which no write both began and reached a quorum
   acknowledged writes of the round that reached a quorum
   missing      those that a node does not show at the end; any is an error, and the exit code is 1
 
@@ -70,13 +70,13 @@ async function run(given: Given, { open, load }: DrillPackage): Promise<number> 
     const open = (await Promise.all(writers.map((writer) => writer.settled(SETTLED_MS_MAX)))).reduce((sum, each) => sum + each, 0);
     const acknowledged = load.acknowledged(all(), "quorum");
     const missing = await missingAt(urls, database, doc, (held) => load.missing(acknowledged, held));
-    const silences = done.map(({ unavailableMs }) => unavailableMs);
+    const spans = done.map(({ unavailableMs }) => unavailableMs);
     console.log(
       table([
         ["ROUNDS", "WRITES", "ACKNOWLEDGED", "MISSING", "RECEIPTS OPEN", "UNAVAILABLE MS, MEDIAN", "P99", "PAUSED MS, MEDIAN"],
         [
           ...[rounds, all().length, acknowledged.length, missing.length, open],
-          ...[load.percentile(silences, 50), load.percentile(silences, 99), load.percentile(done.map(({ pauseMs }) => pauseMs), 50)],
+          ...[load.percentile(spans, 50), load.percentile(spans, 99), load.percentile(done.map(({ pauseMs }) => pauseMs), 50)],
         ].map((figure) => String(Math.round(figure))),
       ]),
     );
@@ -110,7 +110,7 @@ async function switchOver({ urls, database, secret, load, all }: {
   await new Promise((resolve) => setTimeout(resolve, STRETCH_MS));
   const toMs = load.now();
   const acknowledged = load.acknowledged(all(), "quorum").filter(({ beganMs }) => beganMs >= fromMs).length;
-  return { leader, pauseMs, unavailableMs: load.longestSilence(all(), "quorum", fromMs, toMs), acknowledged };
+  return { leader, pauseMs, unavailableMs: load.longestUnavailable(all(), "quorum", fromMs, toMs), acknowledged };
 }
 
 function describe({ leader, pauseMs, unavailableMs, acknowledged }: Round): string {

@@ -15,11 +15,22 @@ export function acknowledged(writes: readonly Write[], stage: Counted): Write[] 
   return writes.filter((write) => acknowledgedMs(write, stage) !== null);
 }
 
-/** The longest time between two clock times in which nobody heard that a write reached the stage. */
-export function longestSilence(writes: readonly Write[], stage: Counted, fromMs: number, toMs: number): number {
-  const times = writes.map((write) => acknowledgedMs(write, stage)).filter((ms) => ms !== null && ms > fromMs && ms < toMs);
-  const sorted = [fromMs, ...(times as number[]).sort((left, right) => left - right), toMs];
-  return sorted.reduce((longest, ms, at) => Math.max(longest, ms - (sorted[at - 1] ?? ms)), 0);
+/**
+ * The longest time between two moments in which no write both began and reached the stage. Acknowledgements that come late, of
+ * writes that were made before, do not count as service.
+ */
+export function longestUnavailable(writes: readonly Write[], stage: Counted, fromMs: number, toMs: number): number {
+  const served = writes
+    .map((write) => ({ beganMs: write.beganMs, endedMs: acknowledgedMs(write, stage) ?? Number.POSITIVE_INFINITY }))
+    .filter(({ beganMs }) => beganMs >= fromMs && beganMs <= toMs)
+    .sort((left, right) => right.beganMs - left.beganMs);
+  // From the last one back: the first end among those that begin later closes the time that begins here.
+  let [longest, firstEndMs] = [0, toMs];
+  for (const { beganMs, endedMs } of served) {
+    longest = Math.max(longest, firstEndMs - beganMs);
+    firstEndMs = Math.min(firstEndMs, endedMs);
+  }
+  return Math.max(longest, firstEndMs - fromMs);
 }
 
 /**
