@@ -12,7 +12,8 @@ import { Connections } from "./connections.js";
 import type { DocQuery } from "./doc-query.js";
 import { Events } from "./events.js";
 import { Gather } from "./gather.js";
-import { describe, Member, type Membership } from "./group/member.js";
+import { describe } from "./group/config.js";
+import { Member, type Membership } from "./group/member.js";
 import { type Figures, measure } from "./metrics.js";
 import { Pending } from "./pending.js";
 import { SqlStore } from "./sql-store.js";
@@ -217,7 +218,7 @@ export class NodeHost {
 function make(glue: Glue, membership: Membership | undefined): Node {
   const [generation] = crypto.getRandomValues(new BigUint64Array(1)) as unknown as [bigint];
   try {
-    return new glue.Node(generation, membership && describe(membership));
+    return new glue.Node(generation, membership && describe(membership.group, membership.me));
   } catch (error) {
     if (!isCoded(error)) throw error;
     // Of those who wrote the configuration, not of whoever asks.

@@ -75,7 +75,7 @@ function memberOf(group: Deployment["group"], named: string | null): string | un
   if (group === undefined && named === null) return undefined;
   if (group === undefined) throw new HeadwaterError("NOT_FOUND", "there are no members here: HEADWATER_GROUP names no group");
   const { self, members } = group;
-  if (named === null) return self ?? preferredOf(group);
+  if (named === null) return self ?? preferredOf(group).name;
   const here = self === undefined ? members.map(({ name }) => name) : [self];
   if (here.includes(named)) return named;
   throw new HeadwaterError("NOT_FOUND", `member ${JSON.stringify(named)} is not here; here is ${here.join(", ")}`);

@@ -50,9 +50,20 @@ export function parseGroup(given: unknown): GroupConfig {
 }
 
 /** Whom a request is for that names nobody: the first of those with the highest priority, who leads a new group. */
-export function preferredOf({ members }: GroupConfig): string {
+export function preferredOf({ members }: GroupConfig): GroupMember {
   const priorities = members.map(({ priority = -1 }) => priority);
-  return (members[priorities.indexOf(Math.max(...priorities))] as GroupMember).name;
+  return members[priorities.indexOf(Math.max(...priorities))] as GroupMember;
+}
+
+/** The group as wasm takes it: one fact on each line. */
+export function describe(group: GroupConfig, me: string): string {
+  const [seed] = crypto.getRandomValues(new BigUint64Array(1));
+  const members = group.members.map(({ name, priority, delayMs, via, address }) => {
+    if (priority !== undefined) return `voter ${name} priority ${priority} at ${address}`;
+    return `observer ${name} delay_ms ${delayMs}${via === undefined ? "" : ` via ${via}`} at ${address}`;
+  });
+  const settings = group.settings.map(([name, value]) => `${name} ${value}`);
+  return [`me ${me}`, `jitter ${seed}`, `quorum ${group.quorum}`, ...members, ...settings].join("\n");
 }
 
 function groupOf(given: Record<string, unknown>): GroupConfig {

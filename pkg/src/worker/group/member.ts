@@ -9,16 +9,15 @@ import type { Node } from "../../generated/glue.js";
 import type { LeaseStore } from "../lease/lease-store.js";
 import { Pending } from "../pending.js";
 import { type Command, type Done, patienceMs } from "./command.js";
-import { type GroupConfig, preferredOf } from "./config.js";
+import type { GroupConfig } from "./config.js";
 import type { Peers } from "./peers.js";
+import { Rouser } from "./rouse.js";
 
 /** How many calls of others may be under way at once; each holds up to `CALL_BYTES_MAX`. */
 const CALLS_MAX = 64;
 /** After which an answer to a call is of no use to whoever asked. */
 const CALL_MS_MAX = 60_000;
 const COMMANDS_MAX = 16;
-/** How soon a member that does not answer yet is asked again to begin the group, at first and at last. */
-const [ROUSE_MS, ROUSE_MS_MAX] = [500, 10_000];
 
 /** What a member works with. */
 export interface Membership {
@@ -37,17 +36,6 @@ export interface Inputs {
   tell(f: (node: Node, now: number) => void): void;
 }
 
-/** The group as wasm takes it: one fact on each line. */
-export function describe({ me, group }: Membership): string {
-  const [seed] = crypto.getRandomValues(new BigUint64Array(1));
-  const members = group.members.map(({ name, priority, delayMs, via, address }) => {
-    if (priority !== undefined) return `voter ${name} priority ${priority} at ${address}`;
-    return `observer ${name} delay_ms ${delayMs}${via === undefined ? "" : ` via ${via}`} at ${address}`;
-  });
-  const settings = group.settings.map(([name, value]) => `${name} ${value}`);
-  return [`me ${me}`, `jitter ${seed}`, `quorum ${group.quorum}`, ...members, ...settings].join("\n");
-}
-
 /** One node's membership. */
 export class Member {
   readonly membership: Membership;
@@ -55,15 +43,14 @@ export class Member {
   readonly #leader: () => string | undefined;
   readonly #calls = new Pending<Uint8Array>({ max: CALLS_MAX, what: "calls of other members" });
   readonly #commands = new Pending<Done>({ max: COMMANDS_MAX, what: "commands" });
-
-  #isRousing = false;
-  #isOver = false;
+  readonly #rouser: Rouser;
 
   /** Asks nothing yet. `leader` says who leads, if the node knows. */
   constructor(membership: Membership, inputs: Inputs, leader: () => string | undefined) {
     this.membership = membership;
     this.#inputs = inputs;
     this.#leader = leader;
+    this.#rouser = new Rouser(membership);
   }
 
   /** Another member asks. */
@@ -104,7 +91,7 @@ export class Member {
 
   /** The node is gone. */
   fail(error: HeadwaterError): void {
-    this.#isOver = true;
+    this.#rouser.stop();
     this.#calls.fail(error);
     this.#commands.fail(error);
   }
@@ -119,29 +106,11 @@ export class Member {
     }
   }
 
-  /**
-   * A group begins with the member that is to lead it first, and an object sleeps until somebody asks it something: here
-   * whoever finds that there is no record yet. What is asked does not matter.
-   */
-  async #rouse(): Promise<void> {
-    const { group, me, peers } = this.membership;
-    const member = preferredOf(group);
-    if (member === me || this.#isRousing) return;
-    this.#isRousing = true;
-    const { address = "" } = group.members.find(({ name }) => name === member) ?? {};
-    for (let pauseMs = ROUSE_MS; !this.#isOver; pauseMs = Math.min(2 * pauseMs, ROUSE_MS_MAX)) {
-      const isUp = await peers.call({ member, address, timeoutMs: ROUSE_MS_MAX }, new Uint8Array()).then(() => true, () => false);
-      if (isUp) break;
-      await new Promise((resolve) => setTimeout(resolve, pauseMs));
-    }
-    this.#isRousing = false;
-  }
-
   async #read(token: number): Promise<void> {
     const { leases, database } = this.membership;
     try {
       const held = await leases.read(database);
-      if (held === undefined) void this.#rouse();
+      if (held === undefined) void this.#rouser.rouse();
       this.#inputs.tell((node, now) => node.record(token, held?.record, held?.revision, undefined, undefined, now));
     } catch (error) {
       const { code, message } = storeFailure(error);
