@@ -64,10 +64,9 @@ impl Node {
         }
     }
 
-    // One that may not lead, or whose own promise does not count, has nothing to stand on.
     fn can_stand(&self) -> bool {
         let group = self.g_ref();
-        group.is_joined && group.member(&group.config.me).is_some_and(Member::can_lead)
+        group.member(&group.config.me).is_some_and(Member::can_lead)
     }
 
     fn miss_leader(&mut self) {

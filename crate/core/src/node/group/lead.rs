@@ -70,8 +70,7 @@ impl Node {
         self.step_down();
         let timeout = self.g_ref().settings().timeout;
         let group = self.g();
-        if matches!(&group.role, Role::Following { leader: Some(known), deadline: Some(_) } if Some(known) == leader.as_ref())
-        {
+        if matches!(&group.role, Role::Following { leader: Some(known), .. } if Some(known) == leader.as_ref()) {
             return;
         }
         let is_changed = group.leader() != leader.as_ref();
