@@ -5,6 +5,8 @@
 //! needs a nightly compiler and this workspace does not.
 
 use headwater_core::frame::{ClientFrame, NodeFrame};
+use headwater_core::group::Record;
+use headwater_core::node::group::message::{Call, Reply};
 use headwater_core::node::{Config, Input, Node, Output};
 use headwater_core::store::{Scan, Table};
 use headwater_core::{Batch, Bookmark, ConnId, Frontier, Generation, Millis, Origin, Segment};
@@ -13,8 +15,13 @@ use headwater_core::{Batch, Bookmark, ConnId, Frontier, Generation, Millis, Orig
 pub type Target = fn(&[u8]);
 
 /// Every target by name.
-pub const TARGETS: [(&str, Target); 4] =
-    [("frames", frames), ("bookmarks", bookmarks), ("segments", segments), ("connection", connection)];
+pub const TARGETS: [(&str, Target); 5] = [
+    ("frames", frames),
+    ("bookmarks", bookmarks),
+    ("segments", segments),
+    ("connection", connection),
+    ("calls", calls),
+];
 
 /// Frames of both sides: what decodes means the same after another trip.
 pub fn frames(bytes: &[u8]) {
@@ -46,6 +53,19 @@ pub fn segments(bytes: &[u8]) {
     }
     if let Ok(frontier) = Frontier::from_bytes(bytes) {
         assert_eq!(frontier.to_bytes(), bytes, "one frontier has one encoding");
+    }
+}
+
+/// What members of a group say to each other, and the record that they share.
+pub fn calls(bytes: &[u8]) {
+    if let Ok(call) = Call::decode(bytes) {
+        assert_eq!(Call::decode(&call.encode()).as_ref(), Ok(&call));
+    }
+    if let Ok(reply) = Reply::decode(bytes) {
+        assert_eq!(Reply::decode(&reply.encode()).as_ref(), Ok(&reply));
+    }
+    if let Ok(record) = String::from_utf8_lossy(bytes).parse::<Record>() {
+        assert_eq!(record.to_string().parse().as_ref(), Ok(&record));
     }
 }
 

@@ -285,6 +285,9 @@ impl Node {
         told.all.join(&append.all);
         told.progress.clone_from(&append.progress);
         told.instance = append.instance;
+        if is_changed || told.at_first.is_none() {
+            told.at_first = append.leader.is_some().then(|| append.held.clone());
+        }
         if !append.is_deaf {
             told.heard = Some(group.now);
         }
@@ -323,7 +326,7 @@ impl Node {
     // New storage holds what a quorum holds: from here on its promises count.
     fn join_if_caught_up(&mut self) {
         let group = self.g_ref();
-        let is_behind = !self.log.held.dominates_epochs(&group.told.stable);
+        let is_behind = group.told.at_first.as_ref().is_none_or(|all| !self.log.held.dominates_epochs(all));
         // A leader that was replaced goes on in good faith; what it holds is not what a quorum does. The record was read
         // after the storage began anew.
         let is_current =

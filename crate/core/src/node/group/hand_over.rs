@@ -16,6 +16,8 @@ pub(super) struct Handing {
     id: u64,
     to: MemberName,
     began: Millis,
+    /// How many times the record had been read by then: the store is there, and there is no way back later.
+    reads: u64,
     /// When to give up, or to look again whether the swap was made.
     pub(super) until: Millis,
     step: Step,
@@ -37,7 +39,8 @@ impl Node {
             Err(error) => self.outputs.push_back(Output::AdminDone { id, result: Err(error) }),
             Ok(to) => {
                 let now = self.g_ref().now;
-                let handing = Handing { id, to, began: now, until: now.after(timeout), step: Step::Draining };
+                let reads = self.g_ref().lease.reads;
+                let handing = Handing { id, to, began: now, reads, until: now.after(timeout), step: Step::Draining };
                 let leading = self.g().leading().expect("next_leader has looked");
                 leading.handing = Some(handing);
                 // The swap is made against the newest record.
@@ -83,7 +86,8 @@ impl Node {
             Step::Draining => {
                 let theirs = group.peers.get(&handing.to).and_then(|peer| peer.held.as_ref());
                 let is_drained = theirs.is_some_and(|theirs| theirs.dominates_epochs(&held));
-                if is_committing || !is_stable || !is_drained || !self.knows_own_record() {
+                let is_store_there = group.lease.reads > handing.reads;
+                if is_committing || !is_stable || !is_drained || !is_store_there || !self.knows_own_record() {
                     return;
                 }
                 let epoch = Epoch(self.log.epoch.0 + 1);
@@ -164,7 +168,10 @@ impl Node {
         match handing.step {
             Step::Draining => {
                 let id = handing.id;
-                let message = format!("{} did not come to hold the whole log in time; nothing has changed", handing.to);
+                let message = format!(
+                    "{} did not come to hold the whole log in time, or the lease store did not answer; nothing has changed",
+                    handing.to
+                );
                 self.g().leading().expect("it leads").handing = None;
                 self.outputs.push_back(Output::AdminDone { id, result: Err(Error::new(Code::Timeout, message)) });
             }

@@ -1,7 +1,9 @@
 //! The coordinator's record: reading it, swapping it, and what follows from what it says. One question at a time goes to
 //! the lease store. While the store is away, a leader leads on, and nobody is elected.
 
+use super::calls::Pending;
 use super::follow::Storing;
+use super::message::Ask;
 use super::{Node, Output, Role};
 use crate::error::{Code, Error};
 use crate::group::Record;
@@ -53,6 +55,8 @@ pub(super) struct Lease {
     pub(super) look_at: Option<Millis>,
     /// Until when a swap that nobody knows of may still be made: until then the record is looked at again and again.
     unsure_until: Option<Millis>,
+    /// How many times the record has been read.
+    pub(super) reads: u64,
     /// The store's name for the record that was last read or swapped in; `None` inside if there was none.
     revision: Option<Option<String>>,
     /// A forced promotion: the operator's command, and the clock on the wall.
@@ -101,6 +105,7 @@ impl Node {
                 }
             }
             Ok(held) => {
+                self.g().lease.reads += 1;
                 self.take_record(held);
                 match reading {
                     Reading::Look => {}
@@ -244,7 +249,14 @@ impl Node {
         let group = self.g_ref();
         let config = &group.config;
         let is_first = config.first_leader() == Some(&config.me);
-        if !is_first || group.promised > Epoch(1) || group.record.is_some() {
+        if !is_first {
+            // It may not even run: nothing wakes it as long as nobody asks it anything.
+            if let Some(first) = config.first_leader().cloned() {
+                self.call(&first, Ask::Misses, Pending::News);
+            }
+            return;
+        }
+        if group.promised > Epoch(1) || group.record.is_some() {
             return;
         }
         let generation = if self.generation.0 == 0 { self.config.fresh_generation } else { self.generation };

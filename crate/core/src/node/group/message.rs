@@ -71,7 +71,9 @@ pub struct Append {
     pub leader: Option<MemberName>,
     /// The start of the leader, so that a follower notices one that forgot what had not been committed.
     pub instance: u64,
-    /// What a quorum holds.
+    /// What the sender holds.
+    pub held: Frontier,
+    /// What a quorum holds, as far as the sender knows.
     pub stable: Frontier,
     /// What every voter holds.
     pub all: Frontier,
@@ -179,8 +181,9 @@ impl Call {
         let mut out = Writer::default();
         out.byte(VERSION).text(self.from.as_str()).fixed(self.generation.0).uint(self.epoch.0);
         match &self.ask {
-            Ask::Append(Append { leader, instance, stable, all, progress, is_deaf, next_ms, rows }) => {
+            Ask::Append(Append { leader, instance, held, stable, all, progress, is_deaf, next_ms, rows }) => {
                 out.byte(1).text(leader.as_ref().map_or("", MemberName::as_str)).fixed(*instance);
+                held.encode(&mut out);
                 stable.encode(&mut out);
                 all.encode(&mut out);
                 out.uint(progress.len() as u64);
@@ -221,6 +224,7 @@ impl Call {
             1 => Ask::Append(Append {
                 leader: leader(&mut input)?,
                 instance: input.fixed()?,
+                held: Frontier::decode(&mut input)?,
                 stable: Frontier::decode(&mut input)?,
                 all: Frontier::decode(&mut input)?,
                 progress: decode_progress(&mut input)?,

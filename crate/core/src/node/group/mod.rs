@@ -75,6 +75,8 @@ struct Told {
     stable: Frontier,
     all: Frontier,
     progress: Vec<Progress>,
+    /// What the leader held when it was heard first: with that, new storage has what it may have forgotten.
+    at_first: Option<Frontier>,
     /// When a leader that hears a quorum was last heard.
     heard: Option<Millis>,
     /// When the last answer went out: what came after it is not older than this.

@@ -193,6 +193,7 @@ impl Node {
     }
 
     fn send_rows(&mut self, name: &MemberName, rows: Vec<Vec<u8>>) {
+        let held = self.log.held.clone();
         let (next_ms, progress) = (self.next_beat().0, self.progress_list());
         let group = self.g();
         let leader = group.leader().cloned();
@@ -201,7 +202,7 @@ impl Node {
         let (round, sent) = (group.round, group.now);
         let is_deaf = group.is_isolated;
         let news = (stable.clone(), all.clone(), progress.clone(), next_ms);
-        let ask = Ask::Append(Append { leader, instance, stable, all, progress, is_deaf, next_ms, rows });
+        let ask = Ask::Append(Append { leader, instance, held, stable, all, progress, is_deaf, next_ms, rows });
         let call = self.call(name, ask, Pending::Append { to: name.clone(), round, sent });
         if let Some(peer) = self.g().peers.get_mut(name) {
             peer.in_flight = call;
