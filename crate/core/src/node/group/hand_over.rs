@@ -117,6 +117,12 @@ impl Node {
         }
     }
 
+    /// Whether it has promised to append nothing more: what it is about to seal must not grow either.
+    pub(super) fn has_let_go(&self) -> bool {
+        let Role::Leading(leading) = &self.g_ref().role else { return false };
+        leading.handing.as_ref().is_some_and(|handing| handing.step != Step::Draining)
+    }
+
     // Whether the record is known, and says that this member leads.
     fn knows_own_record(&self) -> bool {
         let group = self.g_ref();

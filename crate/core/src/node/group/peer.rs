@@ -245,7 +245,7 @@ impl Node {
 
     // A member may hold what the leader does not: the tail of an epoch that was sealed without it.
     fn compare(&mut self, name: &MemberName, theirs: &Frontier) {
-        if !self.g_ref().is_leading() {
+        if !self.g_ref().is_leading() || self.has_let_go() {
             return;
         }
         let epoch = self.log.epoch;
@@ -284,7 +284,7 @@ impl Node {
             self.waiters.confirmed(u64::MAX);
             return;
         };
-        if !group.is_leading() {
+        if !group.is_leading() || self.has_let_go() {
             return;
         }
         let held = &self.log.held;
