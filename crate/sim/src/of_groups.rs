@@ -5,7 +5,7 @@ use headwater_sim::group::bug::Bug;
 use headwater_sim::group::plan::Plan;
 use headwater_sim::group::report;
 use headwater_sim::group::run::{run as run_plan, shrink};
-use headwater_sim::group::suite::{FIXED_SEEDS, run_seeds};
+use headwater_sim::group::suite::{FIXED_SEEDS, Sums, run_seeds};
 use headwater_sim::scenarios::{self, Scenario};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -60,13 +60,18 @@ fn scenarios(asked: &Arguments, name: Option<&str>) -> Result<ExitCode, String> 
 }
 
 fn many(asked: &Arguments) -> Result<ExitCode, String> {
-    let seeds = asked.seeds.unwrap_or(100);
+    let sums = sums(asked, asked.seeds.unwrap_or(100))?;
+    Ok(if sums.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs so many seeds, and tells what came of them.
+pub fn sums(asked: &Arguments, seeds: u64) -> Result<Sums, String> {
     let range = asked.range(seeds)?;
     let (start, mut shown) = (Instant::now(), Instant::now());
     let sums = run_seeds(range, asked.group_bug, threads(), |sums| {
         if shown.elapsed() > Duration::from_secs(2) {
             shown = Instant::now();
-            eprintln!("{} of {seeds} seeds, {} failures", sums.runs, sums.failures.len());
+            eprintln!("{} of {seeds} seeds of groups, {} failures", sums.runs, sums.failures.len());
         }
     });
     print!("{}", report::coverage(&sums));
@@ -76,7 +81,7 @@ fn many(asked: &Arguments) -> Result<ExitCode, String> {
     }
     let seconds = start.elapsed().as_secs_f64();
     println!("figures: {}, events per second {:.0}", report::line(&sums), sums.events as f64 / seconds);
-    Ok(if sums.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(sums)
 }
 
 fn all_bugs() -> ExitCode {

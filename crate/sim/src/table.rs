@@ -2,6 +2,7 @@
 //!
 //! `docs/guarantees.md` is written by this file and by nobody else. Words are in `table.md`, figures come from the runs.
 
+use crate::group;
 use crate::report;
 use crate::suite::Sums;
 use headwater_core::Stage;
@@ -32,6 +33,14 @@ pub struct Reads {
     pub missed: [u64; MISSABLE.len()],
 }
 
+impl Reads {
+    /// Adds others of the same kind.
+    pub fn add(&mut self, other: &Reads) {
+        self.count += other.count;
+        self.missed.iter_mut().zip(other.missed).for_each(|(sum, more)| *sum += more);
+    }
+}
+
 /// Writes of one kind, and how many of them were lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Kept {
@@ -39,6 +48,14 @@ pub struct Kept {
     pub count: u64,
     /// How many are gone.
     pub lost: u64,
+}
+
+impl Kept {
+    /// Adds others of the same kind.
+    pub fn add(&mut self, other: &Kept) {
+        self.count += other.count;
+        self.lost += other.lost;
+    }
 }
 
 /// The figures of many runs.
@@ -76,25 +93,25 @@ impl Tally {
     /// Adds another run's figures.
     pub fn add(&mut self, other: &Tally) {
         for (key, reads) in &other.reads {
-            let sum = self.reads.entry(*key).or_default();
-            sum.count += reads.count;
-            sum.missed.iter_mut().zip(reads.missed).for_each(|(sum, more)| *sum += more);
+            self.reads.entry(*key).or_default().add(reads);
         }
         for (key, kept) in &other.writes {
-            let sum = self.writes.entry(*key).or_default();
-            sum.count += kept.count;
-            sum.lost += kept.lost;
+            self.writes.entry(*key).or_default().add(kept);
         }
     }
 }
 
 /// The page of guarantees.
-pub fn guarantees(sums: &Sums) -> String {
+pub fn guarantees(sums: &Sums, groups: &group::suite::Sums) -> String {
     PAGE.replace("{line}", &report::line(sums))
+        .replace("{line of groups}", &group::report::line(groups))
+        .replace("{reads of groups}", &groups.tally.read_table())
+        .replace("{writes of groups}", &groups.tally.write_table())
+        .replace("{coverage of groups}", &coverage_table(&groups.coverage.rows()))
         .replace("{reads without faults}", &read_table(sums, false))
         .replace("{reads with faults}", &read_table(sums, true))
         .replace("{writes}", &write_table(sums))
-        .replace("{coverage}", &coverage_table(sums))
+        .replace("{coverage}", &coverage_table(&sums.coverage.rows()))
 }
 
 /// Whether a level promises that a read does not miss this.
@@ -141,9 +158,8 @@ fn write_table(sums: &Sums) -> String {
     format!("| the writer was told | {} |\n|---|---|---|---|\n{rows}", fates.join(" | "))
 }
 
-fn coverage_table(sums: &Sums) -> String {
+fn coverage_table(rows: &[(&str, u64)]) -> String {
     let cell = |(name, count): &(&str, u64)| format!("| {name} | {count} ");
-    let rows = sums.coverage.rows();
     let rows: String = rows.chunks(2).map(|row| format!("{}|\n", row.iter().map(cell).collect::<String>())).collect();
     format!("| | count | | count |\n|---|---|---|---|\n{rows}")
 }

@@ -94,8 +94,6 @@ moments! {
     Timeout "waits timed out";
     /// A wait ended in OFFLINE.
     Offline "waits ended offline";
-    /// A wait ended in BOOKMARK_LOST.
-    BookmarkLost "bookmarks lost for now";
     /// A session went on elsewhere.
     Hopped "session hops";
     /// A strong read ended well.

@@ -142,7 +142,7 @@ impl World {
     }
 
     // One disk in a run, and only where those who are left can still prove everything that a quorum held: each quorum has
-    // another one among its voters, and the rest are enough to elect.
+    // another one among its voters, the rest are enough to elect, and one of them may lead.
     fn lose_disk_step(&mut self, member: usize, span: u64) -> bool {
         let (voters, quorum) = (self.plan.shape.voters, self.plan.shape.quorum);
         let left = voters - 1;
@@ -150,7 +150,9 @@ impl World {
         // Promises of storage that is new do not count until it has caught up.
         let mut others = (0..voters as usize).filter(|other| *other != member);
         let is_alone = others.any(|other| self.facts_of(other).is_none_or(|[.., is_joined]| is_joined == 0));
-        if self.oracle.is_disk_lost || is_fatal || is_alone || self.oracle.is_forced {
+        let described = &self.members[member].config.members;
+        let can_lead = described.iter().enumerate().any(|(other, one)| other != member && one.can_lead());
+        if self.oracle.is_disk_lost || is_fatal || is_alone || !can_lead || self.oracle.is_forced {
             return false;
         }
         self.lose_disk(member, span);

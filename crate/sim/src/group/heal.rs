@@ -11,7 +11,7 @@ const LOOK_EVERY_MS: u64 = 1_000;
 /// How long a session may take to read what it may, once everything is at rest.
 const READ_MS: u64 = 60_000;
 /// How long after its last client a group may be busy, and for how long it is listened to then.
-const WIND_DOWN_MS: u64 = 60_000;
+const WIND_DOWN_MS: u64 = 120_000;
 const SILENCE_MS: u64 = 60_000;
 
 impl World {

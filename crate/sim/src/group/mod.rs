@@ -24,5 +24,6 @@ mod sabotage;
 mod session;
 mod step;
 pub mod suite;
+pub mod tally;
 mod timeline;
 mod world;

@@ -27,11 +27,12 @@ pub fn line(sums: &Sums) -> String {
         .filter(|report| report.violation.as_ref().is_some_and(|violation| violation.checker == "durability"));
     let faults: u64 = sums.coverage.kinds.iter().filter(|(kind, _)| kind.is_fault()).map(|(_, count)| count).sum();
     format!(
-        "sim of groups: seeds {}, events {}, writes {}, faults {faults}, elections {}, switchovers {}, tails {}, lost {}, \
+        "sim of groups: seeds {}, events {}, writes {}, reads {}, faults {faults}, elections {}, switchovers {}, tails {}, lost {}, \
          violations {}",
         sums.runs,
         sums.events,
         sums.writes,
+        sums.tally.count(),
         sums.coverage.count(Moment::Elected),
         sums.coverage.count(Moment::SwitchedOver),
         sums.coverage.count(Moment::TailMerged),

@@ -3,6 +3,7 @@
 use super::bug::Bug;
 use super::coverage::Coverage;
 use super::plan::Plan;
+use super::tally::Tally;
 use super::world::World;
 use crate::run::guarded;
 use crate::world::Violation;
@@ -20,6 +21,8 @@ pub struct Report {
     pub writes: u64,
     /// What it went through.
     pub coverage: Coverage,
+    /// What reads and writes were worth.
+    pub tally: Tally,
     /// The promise that was not kept.
     pub violation: Option<Violation>,
     /// The timeline, if it was asked for.
@@ -39,6 +42,7 @@ pub fn run(plan: &Plan, bug: Option<Bug>, is_verbose: bool) -> Report {
         events: world.trace.events,
         writes: world.oracle.writes.len() as u64,
         coverage: std::mem::take(&mut world.coverage),
+        tally: std::mem::take(&mut world.tally),
         violation: world.violation.take(),
         lines: world.trace.take_lines(),
     }

@@ -344,9 +344,6 @@ impl World {
                 | Code::StrongUnavailable
                 | Code::Offline
         );
-        if error.code == Code::BookmarkLost {
-            self.coverage.saw(Moment::BookmarkLost);
-        }
         if !is_usual {
             self.violate("waits", || format!("a query at m{member} ends in {error}"));
         }

@@ -4,10 +4,11 @@ use super::bug::Bug;
 use super::coverage::Coverage;
 use super::plan::Plan;
 use super::run::{Report, run};
+use super::tally::Tally;
 use crate::suite::on_threads;
 
 /// The seeds that the tests run each time, from 0 on. A deliberate bug must be caught within them.
-pub const FIXED_SEEDS: u64 = 400;
+pub const FIXED_SEEDS: u64 = 1_500;
 
 /// The sums of many runs.
 #[derive(Debug, Default)]
@@ -20,6 +21,8 @@ pub struct Sums {
     pub writes: u64,
     /// What they went through.
     pub coverage: Coverage,
+    /// What reads and writes were worth.
+    pub tally: Tally,
     /// Runs that broke a promise, by seed.
     pub failures: Vec<Report>,
 }
@@ -30,6 +33,7 @@ impl Sums {
         self.events += report.events;
         self.writes += report.writes;
         self.coverage.add(&report.coverage);
+        self.tally.add(&report.tally);
         if report.violation.is_some() {
             self.failures.push(report);
         }

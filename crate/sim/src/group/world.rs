@@ -11,6 +11,7 @@ use super::operator::Commands;
 use super::oracle::Oracle;
 use super::plan::Plan;
 use super::session::Session;
+use super::tally::Tally;
 use crate::net::{Message, Way};
 use crate::rng::Rng;
 use crate::trace::Trace;
@@ -106,6 +107,8 @@ pub struct World {
     pub trace: Trace,
     /// What the run went through.
     pub coverage: Coverage,
+    /// What reads and writes were worth.
+    pub tally: Tally,
     /// The first promise that was not kept.
     pub violation: Option<Violation>,
     /// Whether the faults are over.
@@ -137,6 +140,7 @@ impl World {
             sessions: Vec::new(),
             trace: Trace::new(is_verbose),
             coverage: Coverage::default(),
+            tally: Tally::default(),
             violation: None,
             is_healing: false,
             has_failed_to_read: false,

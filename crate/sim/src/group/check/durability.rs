@@ -24,6 +24,7 @@ impl World {
                 return self.violate("durability", || text);
             }
         }
+        self.tally_writes(2, &log);
         let shown = self.sessions.iter().fold(Bits::default(), |mut all, session| {
             all.join(&session.seen);
             all

@@ -80,6 +80,11 @@ impl World {
             let (held, sealed) = (super::logs::text(&held), super::logs::text(&after.sealed));
             self.violate("seals", || format!("{leader} begins epoch {} with {held}, sealed is {sealed}", after.epoch));
         }
+        if let Some(before) = before {
+            self.check_handed_over(before, &held);
+            let fate = usize::from(before.leader().is_some());
+            self.tally_writes(fate, &self.held_writes(&held));
+        }
         if self.oracle.is_forced {
             return;
         }
@@ -91,6 +96,18 @@ impl World {
                 format!(
                     "entry {epoch}/{lsn} was acknowledged by a quorum, and {leader} seals epoch {epoch} at {sealed}"
                 )
+            });
+        }
+    }
+
+    // A handover loses nothing at all: the next leader has the whole log of the one before.
+    fn check_handed_over(&mut self, before: &Record, held: &Frontier) {
+        let Some(old) = before.leader().cloned() else { return };
+        let (epoch, end) = (before.epoch, self.members[self.member_named(&old)].held.lsn(before.epoch));
+        if held.lsn(epoch) < end {
+            let its = held.lsn(epoch);
+            self.violate("seals", || {
+                format!("{old} hands over with {epoch} to {end}, and the next leader has it to {its}")
             });
         }
     }

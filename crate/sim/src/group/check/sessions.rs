@@ -15,29 +15,22 @@ impl World {
         let mut rejected = self.oracle.rejected.clone();
         rejected.join(&self.oracle.doomed);
         let due = |writes: &Bits| writes.within(&of_doc).without(shown).without(&rejected);
+        let (own, seen, implied) = (due(&reading.own), due(&reading.seen), due(&reading.implied));
+        let (at_leader, at_quorum) = (due(&reading.at_leader), due(&reading.at_quorum));
+        self.tally_read(reading.consistency, [&own, &seen, &implied, &at_leader, &at_quorum]);
         if reading.consistency == Consistency::Eventual {
             return;
         }
-        let guarantees = [
-            ("read-your-writes", &reading.own),
-            ("monotonic reads", &reading.seen),
-            ("writes-follow-reads", &reading.implied),
-        ];
-        for (guarantee, writes) in guarantees {
-            let missing = due(writes);
-            if !missing.is_empty() {
-                let names = self.oracle.names(&missing);
-                return self.violate("sessions", || {
-                    format!("{guarantee}: session {} at {place} misses {names}", reading.session)
-                });
-            }
+        let guarantees = [("read-your-writes", own), ("monotonic reads", seen), ("writes-follow-reads", implied)];
+        if let Some((guarantee, missing)) = guarantees.iter().find(|(_, missing)| !missing.is_empty()) {
+            let names = self.oracle.names(missing);
+            return self
+                .violate("sessions", || format!("{guarantee}: session {} at {place} misses {names}", reading.session));
         }
         match reading.consistency {
             Consistency::Session => self.coverage.saw(Moment::SessionRead),
             Consistency::MaxStaleness(_) => self.coverage.saw(Moment::BoundedRead),
-            Consistency::Strong => {
-                self.check_strong(reading, shown, &due(&reading.at_quorum), &due(&reading.at_leader))
-            }
+            Consistency::Strong => self.check_strong(reading, shown, &at_quorum, &at_leader),
             Consistency::Eventual => {}
         }
     }

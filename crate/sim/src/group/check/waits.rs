@@ -23,11 +23,8 @@ impl World {
                 self.coverage.saw(Moment::Offline);
                 now >= waiting.deadline
             }
-            // What the bookmark names may be in a tail that nobody has.
-            (Code::BookmarkLost, Awaited::Read(_)) => {
-                self.coverage.saw(Moment::BookmarkLost);
-                true
-            }
+            // What the bookmark names may be what a forced promotion gave up.
+            (Code::BookmarkLost, Awaited::Read(_)) => self.oracle.is_forced,
             (Code::StrongUnavailable | Code::Busy, Awaited::Read(_)) => true,
             (_, Awaited::Stage(write, _)) => {
                 let (origin, seq) = (self.oracle.writes[*write].origin, self.oracle.writes[*write].seq);
