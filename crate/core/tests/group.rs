@@ -38,9 +38,9 @@ fn logs(lengths: &[(u64, u64)]) -> Frontier {
 fn a_record_reads_back_from_its_text_whatever_its_state() {
     let members = vec![voter(0, 2), voter(1, 1), voter(2, 0), observer(3)];
     let first = Record::new(Generation(0xfeed), name(0), members, 2).expect("the group is sound");
-    let electing = first.elect(&name(1)).expect("node-1 may lead");
+    let electing = first.elect(&name(1), Epoch(0)).expect("node-1 may lead");
     let active = electing.activate(&name(1), &logs(&[(1, 9)])).expect("it is the candidate");
-    let forcing = active.force(&name(0)).expect("node-0 may lead");
+    let forcing = active.force(&name(0), Epoch(0)).expect("node-0 may lead");
     let forced = forcing.activate_forced(&name(0), &logs(&[(1, 9), (2, 4)]), 1_700_000_000_000).expect("it was forced");
     for record in [first, electing, active, forcing, forced.clone()] {
         assert_eq!(record.to_string().parse(), Ok(record));
@@ -114,10 +114,12 @@ proptest! {
 #[test]
 fn an_epoch_has_one_candidate_and_is_never_handed_out_again() {
     let record = group(3, 2);
-    let one = record.elect(&name(1)).expect("node-1 may lead");
+    let one = record.elect(&name(1), Epoch(0)).expect("node-1 may lead");
     assert_eq!((one.epoch, one.leader()), (Epoch(2), None));
     assert_eq!(one.activate(&name(2), &logs(&[])), Err(Refusal::NotTheCandidate(name(2))));
-    let other = one.elect(&name(2)).expect("an election that hangs is overtaken");
+    let other = one.elect(&name(2), Epoch(0)).expect("an election that hangs is overtaken");
+    let beyond = one.elect(&name(2), Epoch(40)).expect("a store that was put back says less");
+    assert_eq!(beyond.epoch, Epoch(41));
     assert_eq!(other.epoch, Epoch(3));
     assert_eq!(other.activate(&name(1), &logs(&[])), Err(Refusal::NotTheCandidate(name(1))));
     let led = other.activate(&name(2), &logs(&[(1, 5)])).expect("it is the candidate");
@@ -129,8 +131,8 @@ fn who_may_not_lead_is_not_elected() {
     let members = vec![voter(0, 1), voter(1, 0), observer(2)];
     let record = Record::new(Generation(1), name(0), members.clone(), 1).expect("the group is sound");
     for n in [1, 2, 9] {
-        assert_eq!(record.elect(&name(n)), Err(Refusal::CannotLead(name(n))));
-        assert_eq!(record.force(&name(n)), Err(Refusal::CannotLead(name(n))));
+        assert_eq!(record.elect(&name(n), Epoch(0)), Err(Refusal::CannotLead(name(n))));
+        assert_eq!(record.force(&name(n), Epoch(0)), Err(Refusal::CannotLead(name(n))));
         assert_eq!(record.hand_over(&name(0), &name(n), &logs(&[])), Err(Refusal::CannotLead(name(n))));
     }
     assert!(Record::new(Generation(1), name(1), members, 1).is_err());
@@ -138,13 +140,13 @@ fn who_may_not_lead_is_not_elected() {
 
 #[test]
 fn a_sealed_log_only_grows() {
-    let record = group(3, 2).elect(&name(1)).and_then(|record| record.activate(&name(1), &logs(&[(1, 5)])));
+    let record = group(3, 2).elect(&name(1), Epoch(0)).and_then(|record| record.activate(&name(1), &logs(&[(1, 5)])));
     let record = record.expect("it is the candidate");
     let tail = record.extend(Epoch(1), Lsn(8)).expect("the old leader came back with three more");
     assert_eq!(tail.sealed.lsn(Epoch(1)), Lsn(8));
     let shorter = Refusal::Shorter { epoch: Epoch(1), sealed: Lsn(8), proposed: Lsn(5) };
     assert_eq!(tail.extend(Epoch(1), Lsn(5)), Err(shorter.clone()));
-    let next = tail.elect(&name(2)).expect("node-2 may lead");
+    let next = tail.elect(&name(2), Epoch(0)).expect("node-2 may lead");
     assert_eq!(next.activate(&name(2), &logs(&[(1, 5)])), Err(shorter));
     assert_eq!(tail.extend(Epoch(2), Lsn(1)), Err(Refusal::NotSealed(Epoch(2))), "it is still being written");
     assert_eq!(next.extend(Epoch(2), Lsn(1)), Err(Refusal::NotSealed(Epoch(2))), "it is being sealed");
@@ -163,10 +165,11 @@ fn a_switchover_is_the_leaders_to_make() {
 #[test]
 fn a_forced_promotion_says_what_may_be_lost_and_keeps_the_sealed_lengths() {
     let record = group(3, 2).hand_over(&name(0), &name(1), &logs(&[(1, 40)])).expect("node-0 leads");
-    let plain = record.elect(&name(2)).expect("node-2 may lead");
+    let plain = record.elect(&name(2), Epoch(0)).expect("node-2 may lead");
     assert_eq!(plain.activate_forced(&name(2), &logs(&[(1, 40)]), 5), Err(Refusal::NotForced));
-    let forced =
-        record.force(&name(2)).and_then(|record| record.activate_forced(&name(2), &logs(&[(1, 30), (2, 3)]), 5));
+    let forced = record
+        .force(&name(2), Epoch(0))
+        .and_then(|record| record.activate_forced(&name(2), &logs(&[(1, 30), (2, 3)]), 5));
     let forced = forced.expect("it was forced");
     assert_eq!(forced.sealed, logs(&[(1, 40), (2, 3)]));
     let window = |epoch, after| LossWindow { epoch: Epoch(epoch), after: Lsn(after), unix_ms: 5 };
@@ -216,7 +219,7 @@ fn a_concern_that_can_never_be_met_is_refused() {
 
 #[test]
 fn a_seal_is_proven_only_when_a_quorum_holds_what_was_found() {
-    let record = group(3, 2).elect(&name(1)).expect("node-1 may lead");
+    let record = group(3, 2).elect(&name(1), Epoch(0)).expect("node-1 may lead");
     let mut seal = Seal::new(&record);
     assert_eq!(seal.needed(), 2);
     seal.promised(&name(1), Epoch(2), &logs(&[(1, 5)]));
@@ -314,7 +317,7 @@ impl Model {
                 self.acknowledge(of, epoch);
             }
             Step::Elect(n) => {
-                self.record = self.record.elect(&name(n)).expect("every voter may lead");
+                self.record = self.record.elect(&name(n), Epoch(0)).expect("every voter may lead");
                 self.seals[n] = Some(Seal::new(&self.record));
             }
             Step::Promise { candidate, voter } => {

@@ -114,14 +114,15 @@ impl Record {
         }
     }
 
-    /// A candidate opens the next epoch. Everybody below it is fenced as soon as enough voters have promised it.
-    pub fn elect(&self, candidate: &MemberName) -> Result<Self, Refusal> {
-        self.open(candidate, false)
+    /// A candidate opens the next epoch. Everybody below it is fenced as soon as enough voters have promised it. `known` is the
+    /// newest epoch that the candidate has heard of: a store that was put back may say less.
+    pub fn elect(&self, candidate: &MemberName, known: Epoch) -> Result<Self, Refusal> {
+        self.open(candidate, known, false)
     }
 
     /// The same by an operator who accepts that acknowledged writes may be lost.
-    pub fn force(&self, candidate: &MemberName) -> Result<Self, Refusal> {
-        self.open(candidate, true)
+    pub fn force(&self, candidate: &MemberName, known: Epoch) -> Result<Self, Refusal> {
+        self.open(candidate, known, true)
     }
 
     /// The candidate becomes the leader: `proven` is what `Seal::proven` said.
@@ -191,10 +192,10 @@ impl Record {
         Ok(record)
     }
 
-    fn open(&self, candidate: &MemberName, is_forced: bool) -> Result<Self, Refusal> {
+    fn open(&self, candidate: &MemberName, known: Epoch, is_forced: bool) -> Result<Self, Refusal> {
         self.can_lead(candidate)?;
         let state = State::Electing { candidate: candidate.clone(), is_forced };
-        Ok(Self { epoch: Epoch(self.epoch.0 + 1), state, ..self.clone() })
+        Ok(Self { epoch: Epoch(self.epoch.max(known).0 + 1), state, ..self.clone() })
     }
 
     // The next leader's record, with the logs of all earlier epochs sealed.
@@ -207,7 +208,9 @@ impl Record {
             return Err(Refusal::Shorter { epoch, sealed: length, proposed: sealed.lsn(epoch) });
         }
         let state = State::Active { leader: leader.clone() };
-        Ok(Self { epoch, state, led: epoch, sealed: sealed.epochs_only(), ..self.clone() })
+        // What it appends counts from here on.
+        let next = self.admit([leader.clone()].into_iter());
+        Ok(Self { epoch, state, led: epoch, sealed: sealed.epochs_only(), ..next })
     }
 
     fn can_lead(&self, name: &MemberName) -> Result<(), Refusal> {

@@ -74,10 +74,11 @@ impl Log {
         self.gathered_bytes
     }
 
-    /// Rows come into storage; whether it is time for a checkpoint along with them.
+    /// Rows come into storage; whether it is time for a checkpoint along with them. The origin table knows writes as soon as
+    /// they gather: stored before they are, it would take their repeats for done.
     pub(super) fn is_checkpoint_due(&mut self, rows: usize) -> bool {
         self.rows_since_checkpoint += rows as u64;
-        let is_due = self.rows_since_checkpoint >= CHECKPOINT_ROWS;
+        let is_due = self.rows_since_checkpoint >= CHECKPOINT_ROWS && !self.is_gathering();
         if is_due {
             self.rows_since_checkpoint = 0;
         }

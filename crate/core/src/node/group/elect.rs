@@ -41,7 +41,7 @@ impl Node {
         if let Some(since) = group.epoch_since.filter(|since| now.since(*since) < span) {
             return self.miss_leader_in(since.after(span).since(now));
         }
-        match record.elect(&group.config.me) {
+        match record.elect(&group.config.me, group.known) {
             Ok(next) => self.swap_record(Swapping::Elect, next),
             Err(_) => self.read_record(Reading::Look),
         }
@@ -70,13 +70,23 @@ impl Node {
     /// The record has been read for a promotion.
     pub(super) fn force(&mut self) {
         let group = self.g_ref();
-        let Some(record) = group.record.clone() else {
+        let is_member = self.generation.0 != 0;
+        let Some(record) = group.record.clone().or_else(|| self.lost_record()).filter(|_| is_member) else {
             return self.promotion_failed(Error::new(Code::NotFound, "the group has no record yet; start it first"));
         };
-        match record.force(&group.config.me) {
+        match record.force(&group.config.me, group.known) {
             Ok(next) => self.swap_record(Swapping::Elect, next),
             Err(refusal) => self.promotion_failed(Error::malformed(refusal.to_string())),
         }
+    }
+
+    // The store has lost the record: what this member knows has to do.
+    fn lost_record(&self) -> Option<Record> {
+        let config = &self.g_ref().config;
+        let mut record = Record::new(self.generation, config.me.clone(), config.members.clone(), config.quorum).ok()?;
+        record.epoch = self.g_ref().known.max(Epoch(1));
+        record.led = record.epoch;
+        Some(record)
     }
 
     pub(super) fn promotion_failed(&mut self, error: Error) {

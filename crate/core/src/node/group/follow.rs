@@ -16,6 +16,9 @@ use crate::node::{load, log};
 use crate::segment::Segment;
 use crate::store::{Row, StoreOp};
 
+/// How many moments a member that holds back remembers.
+const DELAYED_MAX: usize = 1024;
+
 /// What a commit was for.
 pub(super) enum Storing {
     /// Rows of other members; who is to be told, in which epoch, and by whom they were fetched.
@@ -64,6 +67,7 @@ impl Node {
 
     fn take_call(&mut self, call: u64, question: Call) {
         let Call { from, epoch, ask, .. } = question;
+        self.g().known = epoch.max(self.g_ref().known);
         if let Ask::News { record } = ask {
             self.reply(call, Answer::Noted);
             return self.hear_news(&record);
@@ -309,6 +313,7 @@ impl Node {
         };
         if !append.is_deaf {
             group.asking = None;
+            group.is_missed = false;
         }
         self.set_isolated(false);
         if self.log.epoch != epoch {
@@ -343,7 +348,10 @@ impl Node {
     // ---- promises ----
 
     fn take_promise(&mut self, call: u64, epoch: Epoch) {
-        if epoch < self.g_ref().promised || !self.g_ref().is_voter() {
+        // An epoch that has entries here, or was led from here, had its candidate: another one can only come from a store that
+        // was put back.
+        let is_used = self.held(epoch) > Lsn(0) || self.g_ref().led == epoch;
+        if epoch < self.g_ref().promised || is_used || !self.g_ref().is_voter() {
             return self.refuse_lower(call, epoch);
         }
         if epoch > self.g_ref().promised {
@@ -371,6 +379,14 @@ impl Node {
         let last = group.delayed.back().map_or(&group.shown_late, |(_, reach)| reach);
         if !last.dominates_epochs(&reach) {
             group.delayed.push_back((group.now, reach));
+            if group.delayed.len() > DELAYED_MAX {
+                // Of each two the later one says it for both, and a little late for the first.
+                let mut left = group.delayed.len();
+                group.delayed.retain(|_| {
+                    left -= 1;
+                    left.is_multiple_of(2)
+                });
+            }
         }
     }
 
@@ -396,6 +412,7 @@ impl Node {
 
     /// Another member has promised an epoch that this one has not heard of.
     pub(super) fn heard_of(&mut self, epoch: Epoch) {
+        self.g().known = epoch.max(self.g_ref().known);
         if epoch <= self.g_ref().promised {
             return;
         }

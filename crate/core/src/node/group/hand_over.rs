@@ -7,6 +7,7 @@ use super::lease::{Reading, Swapping};
 use super::message::{Answer, Ask};
 use super::{Node, Output, Role};
 use crate::error::{Code, Error};
+use crate::frontier::Frontier;
 use crate::group::{Member, MemberName, Record};
 use crate::ids::{Epoch, Millis};
 use crate::node::io::Done;
@@ -21,6 +22,8 @@ pub(super) struct Handing {
     /// When to give up, or to look again whether the swap was made.
     pub(super) until: Millis,
     step: Step,
+    /// What the next leader and a quorum held when this one let go.
+    drained: Frontier,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -40,7 +43,15 @@ impl Node {
             Ok(to) => {
                 let now = self.g_ref().now;
                 let reads = self.g_ref().lease.reads;
-                let handing = Handing { id, to, began: now, reads, until: now.after(timeout), step: Step::Draining };
+                let handing = Handing {
+                    id,
+                    to,
+                    began: now,
+                    reads,
+                    until: now.after(timeout),
+                    step: Step::Draining,
+                    drained: Frontier::default(),
+                };
                 let leading = self.g().leading().expect("next_leader has looked");
                 leading.handing = Some(handing);
                 // The swap is made against the newest record.
@@ -93,6 +104,9 @@ impl Node {
                 let epoch = Epoch(self.log.epoch.0 + 1);
                 let to = handing.to.clone();
                 self.set_step(Step::Promising { mine: false, theirs: false });
+                if let Some(handing) = self.g().leading().and_then(|leading| leading.handing.as_mut()) {
+                    handing.drained = held;
+                }
                 self.g().promised = epoch;
                 let row = self.promise_row();
                 self.store(vec![row], Storing::OwnPromise { epoch });
@@ -103,7 +117,8 @@ impl Node {
                     return;
                 }
                 let (me, to) = (self.g_ref().config.me.clone(), handing_to(self.g_ref()));
-                let record = self.g_ref().record.as_ref().map(|record| record.hand_over(&me, &to, &held));
+                let drained = handing.drained.clone();
+                let record = self.g_ref().record.as_ref().map(|record| record.hand_over(&me, &to, &drained));
                 match record {
                     Some(Ok(next)) => {
                         self.set_step(Step::Swapping);
@@ -147,14 +162,14 @@ impl Node {
 
     /// Whether the answer belongs to a handover.
     pub(super) fn handing_answered(&mut self, name: &MemberName, epoch: Epoch, answer: &Result<Answer, Error>) -> bool {
-        let (own, held) = (self.log.epoch, self.log.held.clone());
+        let own = self.log.epoch;
         let Some(handing) = self.g().leading().and_then(|leading| leading.handing.as_mut()) else { return false };
         if handing.to != *name || epoch != Epoch(own.0 + 1) {
             return false;
         }
         match (answer, &mut handing.step) {
             (Ok(Answer::Held { frontier, is_joined: true, .. }), Step::Promising { theirs, .. })
-                if frontier.dominates_epochs(&held) =>
+                if frontier.dominates_epochs(&handing.drained) =>
             {
                 *theirs = true;
             }

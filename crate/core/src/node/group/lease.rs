@@ -273,7 +273,7 @@ impl Node {
 
     fn elect_if_unchanged(&mut self) {
         let group = self.g_ref();
-        let Some(record) = &group.record else { return };
+        let Some(record) = group.record.as_ref().filter(|_| group.is_missed) else { return };
         let is_missed = match (&record.state, &group.role) {
             // A leader that is new here gets its time first.
             (State::Active { leader }, Role::Following { leader: known, deadline: Some(_) }) => {
@@ -309,6 +309,7 @@ impl Node {
         }
         let is_new =
             group.record.as_ref().is_none_or(|known| known.epoch < record.epoch || known.state != record.state);
+        group.known = record.epoch.max(group.known);
         group.members = group.with_own_addresses(&record.members);
         group.quorum = record.quorum;
         group.record = Some(record.clone());

@@ -94,8 +94,12 @@ pub(super) struct Group {
     role: Role,
     /// Nothing below this epoch is taken in.
     promised: Epoch,
+    /// The newest epoch that it has heard of.
+    known: Epoch,
     /// The newest epoch that it has led.
     led: Epoch,
+    /// Whether enough others miss the leader as well, and it has not been heard since.
+    is_missed: bool,
     /// Whether its promises count: storage that is new has to hold what a quorum holds first.
     is_joined: bool,
     /// What a quorum holds, as far as is known here, and what every voter holds.
@@ -130,7 +134,9 @@ impl Group {
             record: None,
             role: Role::Following { leader: None, deadline: None },
             promised: Epoch(0),
+            known: Epoch(0),
             led: Epoch(0),
+            is_missed: false,
             is_joined: false,
             stable: Frontier::default(),
             all: Frontier::default(),
@@ -158,6 +164,7 @@ impl Group {
     /// What storage knows of earlier starts.
     pub(super) fn load(&mut self, promised: Epoch, led: Epoch, is_joined: bool, shown: &Frontier) {
         (self.promised, self.led, self.is_joined) = (promised, led, is_joined);
+        self.known = promised;
         // What was shown, a quorum held.
         self.stable.join(shown);
         self.shown_late.join(shown);

@@ -229,7 +229,7 @@ impl Node {
             let pause = beat.saturating_mul(1 << peer.failures.min(6)).min(RETRY_MS_MAX) / 2;
             peer.retry_at = Some(now.after(Millis(pause)));
             peer.told = None;
-            return;
+            return self.watch_lag(name);
         };
         (peer.applied, peer.has_clients, peer.is_joined) = (applied, has_clients, is_joined);
         peer.confirmed = round.max(peer.confirmed);
