@@ -123,16 +123,23 @@ export async function audit(cluster, load, concern) {
   const lost = [];
   for (const doc of load.docs) {
     const all = acknowledged(await load.writes(doc), concern);
-    for (const node of cluster.nodes) lost.push(...missing(all, await heldBy(node, doc)).map((key) => `${doc}: ${key} at ${node.name}`));
+    for (const node of cluster.nodes) {
+      const keys = missing(all, await heldBy(node, doc));
+      lost.push(...keys.map((key) => `${doc}: ${key} at ${node.name}`));
+    }
   }
   return lost;
 }
 
 /** A round as one line. @param {Round} round */
 export function describe({ fault, before, after, pauseMs, unavailableMs, worstMs, acknowledged, lostWithout, lost, open, merged }) {
-  const losses = `missing meanwhile ${lostWithout.length}, at the end ${lost.length}`;
-  const times = `pause ${Math.round(pauseMs)} ms, unavailable ${Math.round(unavailableMs)} ms, to one client ${Math.round(worstMs)} ms`;
-  return `${fault.padEnd(10)} ${before} -> ${after}, ${times}, acknowledged ${acknowledged}, ${losses}, open ${open}, merged ${merged}`;
+  const [paused, unavailable, worst] = [pauseMs, unavailableMs, worstMs].map(Math.round);
+  return [
+    `${fault.padEnd(10)} ${before} -> ${after}`,
+    `pause ${paused} ms, unavailable ${unavailable} ms, to one client ${worst} ms`,
+    `acknowledged ${acknowledged}, missing meanwhile ${lostWithout.length}, at the end ${lost.length}`,
+    `open ${open}, merged ${merged}`,
+  ].join(", ");
 }
 
 /** What many rounds come to. @param {Round[]} rounds */
@@ -171,10 +178,11 @@ export async function flowing(cluster, load, doc, sinceMs = now()) {
 /** What a member shows, proved to be the newest. @param {ClusterNode} node @param {string} doc */
 export async function heldBy(node, doc) {
   // A leader that was elected a moment ago may not be able to prove it yet.
-  const json = await until(
-    () => node.worker.json(DATABASE, doc, { query: "?consistency=strong" }).catch((error) => void console.log(`${node.name}: ${error.message}`)),
-    { what: `${node.name} answers a strong read`, everyMs: 200 },
-  );
+  const ask = () =>
+    node.worker.json(DATABASE, doc, { query: "?consistency=strong" }).catch((error) => {
+      console.log(`${node.name}: ${error.message}`);
+    });
+  const json = await until(ask, { what: `${node.name} answers a strong read`, everyMs: 200 });
   return json.writes ?? {};
 }
 

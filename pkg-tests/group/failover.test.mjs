@@ -69,7 +69,8 @@ for (const survivor of /** @type {const} */ (["disk", "client"])) {
     const leader = await cluster.leader(DATABASE);
     // Its clients reach the leader alone, until they are told of the others.
     const elsewhere = survivor === "client" ? cluster.urls.filter((url) => url !== leader.url) : [];
-    const pinned = await Load.start(all, { database: DATABASE, urls: [leader.url, ...elsewhere], count: 1, concern: "leader", name: "tail" });
+    const urls = [leader.url, ...elsewhere];
+    const pinned = await Load.start(all, { database: DATABASE, urls, count: 1, concern: "leader", name: "tail" });
     const [writer] = pinned.writers;
     await writer.begin("before", 20);
     await flowing(cluster, pinned, "before");
@@ -79,8 +80,8 @@ for (const survivor of /** @type {const} */ (["disk", "client"])) {
 
     cluster.isolate(leader);
     for (let at = 0; at < 50; at += 1) writer.write(doc, "tail");
-    await until(() => acknowledged(writer.writes, "leader").filter((write) => write.doc === "tail").length === 50, { what: "the leader has them" });
     const tail = pinned.own("tail");
+    await until(() => acknowledged(tail, "leader").length === tail.length, { what: "the leader has them" });
     const atQuorum = acknowledged(tail, "quorum").length;
     if (survivor === "disk") await writer.db.close();
     await leader.worker.kill();

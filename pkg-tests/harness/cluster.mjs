@@ -128,9 +128,14 @@ export class Cluster {
     return this.nodes.filter((other) => other !== node);
   }
 
-  /** Waits until a member leads that none of the others knows a later one than; answers it. @param {string} database @param {{ except?: ClusterNode }} [options] */
+  /**
+   * Waits until a member leads that none of the others knows a later one than; answers it.
+   * @param {string} database
+   * @param {{ except?: ClusterNode }} [options]
+   */
   async leader(database, { except } = {}) {
-    return this.explained(database, until(() => this.#leader(database, except), { what: `somebody leads ${database}`, timeoutMs: LED_MS_MAX }));
+    const options = { what: `somebody leads ${database}`, timeoutMs: LED_MS_MAX };
+    return this.explained(database, until(() => this.#leader(database, except), options));
   }
 
   /** Waits until every member that runs is back in the group and holds everything. @param {string} database */
@@ -140,12 +145,17 @@ export class Cluster {
       const { group } = (await leader?.status(database)) ?? {};
       const others = group?.members?.filter((/** @type {any} */ member) => member.name !== leader?.name) ?? [];
       const isHere = others.length === this.nodes.length - 1;
-      return isHere && others.every((/** @type {any} */ member) => member.isConnected && Number(member.lagEntries) === 0);
+      return isHere && others.every((/** @type {any} */ member) => member.isConnected && member.lagEntries === 0);
     };
-    await this.explained(database, until(isWhole, { what: `every member of ${database} holds everything`, timeoutMs: LED_MS_MAX }));
+    const options = { what: `every member of ${database} holds everything`, timeoutMs: LED_MS_MAX };
+    await this.explained(database, until(isWhole, options));
   }
 
-  /** Nothing goes from one member to the other any more; what goes the other way still does. @param {ClusterNode} from @param {ClusterNode} to */
+  /**
+   * Nothing goes from one member to the other any more; what goes the other way still does.
+   * @param {ClusterNode} from
+   * @param {ClusterNode} to
+   */
   mute(from, to) {
     from.to.get(to.name)?.stall("up");
     to.to.get(from.name)?.stall("down");
@@ -176,7 +186,13 @@ export class Cluster {
     }
   }
 
-  /** Tells a member to do what operators ask for. @param {ClusterNode} node @param {string} database @param {string} command @param {object} body */
+  /**
+   * Tells a member to do what operators ask for.
+   * @param {ClusterNode} node
+   * @param {string} database
+   * @param {string} command
+   * @param {object} body
+   */
   async admin(node, database, command, body) {
     const response = await fetch(`${node.worker.url}/v1/${database}/admin/${command}`, {
       method: "POST",
@@ -184,11 +200,16 @@ export class Cluster {
       body: JSON.stringify(body),
     });
     const answer = await response.json();
-    if (!response.ok) throw Object.assign(new Error(`${command}: ${answer.code}: ${answer.message}`), { code: answer.code });
+    if (!response.ok) throw new Error(`${command}: ${answer.code}: ${answer.message}`);
     return answer;
   }
 
-  /** Says how every member is, if what is waited for does not come. @template T @param {string} database @param {Promise<T>} waiting */
+  /**
+   * Says how every member is, if what is waited for does not come.
+   * @template T
+   * @param {string} database
+   * @param {Promise<T>} waiting
+   */
   async explained(database, waiting) {
     try {
       return await waiting;

@@ -75,7 +75,11 @@ export class Sessions {
     }
   }
 
-  /** What a writer has written is there in every read with its bookmark. @param {string} doc @param {import("../../pkg/dist/load.js").Writer} writer */
+  /**
+   * What a writer has written is there in every read with its bookmark.
+   * @param {string} doc
+   * @param {import("../../pkg/dist/load.js").Writer} writer
+   */
   async #ownWrites(doc, writer) {
     const session = writer.db.session();
     while (!this.#isEnding) {

@@ -23,7 +23,8 @@ export class Tenures {
   async end() {
     this.#isEnding = true;
     await this.#running;
-    return [...this.leaders].filter(([, names]) => names.size > 1).map(([epoch, names]) => `${epoch}: ${[...names].join(" and ")}`);
+    const shared = [...this.leaders].filter(([, names]) => names.size > 1);
+    return shared.map(([epoch, names]) => `${epoch}: ${[...names].join(" and ")}`);
   }
 
   /** @param {import("./cluster.mjs").Cluster} cluster @param {string} database */

@@ -51,7 +51,9 @@ export interface Asked {
 /** The addresses that were given, without a slash at their ends. */
 export function urlsOf(given: Given): string[] {
   return (given.text("url") ?? URL_DEFAULT).split(",").map((text) => {
-    if (!/^https?:\/\/./.test(text) || !URL.canParse(text)) throw malformed(`${JSON.stringify(text)} is no http address of a node`);
+    if (!/^https?:\/\/./.test(text) || !URL.canParse(text)) {
+      throw malformed(`${JSON.stringify(text)} is no http address of a node`);
+    }
     return text.replace(/\/+$/, "");
   });
 }
@@ -75,7 +77,8 @@ export function answered(asked: readonly Asked[]): (Asked & { status: NodeStatus
   const nodes = asked.filter((each): each is Asked & { status: NodeStatus } => each.status !== undefined);
   if (nodes.length > 0) return nodes;
   const told = asked.map(({ url, problem }) => `${url}: ${problem}`).join(", ");
-  throw new HeadwaterError(asked.every(({ problem }) => problem === "NOT_FOUND") ? "NOT_FOUND" : "OFFLINE", `no node answered: ${told}`);
+  const isUnknown = asked.every(({ problem }) => problem === "NOT_FOUND");
+  throw new HeadwaterError(isUnknown ? "NOT_FOUND" : "OFFLINE", `no node answered: ${told}`);
 }
 
 /** The node that leads. Of two that say so, the one with the higher epoch does; the other one has not heard yet. */
@@ -96,7 +99,13 @@ export interface Done {
 /** Tells a node to do something. */
 export async function command(
   url: string,
-  { database, name, secret, body, timeoutMs }: { database: string; name: string; secret: string; body: object; timeoutMs: number },
+  { database, name, secret, body, timeoutMs }: {
+    readonly database: string;
+    readonly name: string;
+    readonly secret: string;
+    readonly body: object;
+    readonly timeoutMs: number;
+  },
 ): Promise<Done> {
   const path = `/v1/${encodeURIComponent(database)}/admin/${name}`;
   const headers = { authorization: `Bearer ${secret}`, "content-type": "application/json" };

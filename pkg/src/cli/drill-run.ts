@@ -122,7 +122,8 @@ export class DrillRun {
   async #missing(): Promise<string[]> {
     const { urls, database } = this.#drilled;
     const path = `/v1/${encodeURIComponent(database)}/docs/${this.#doc}?consistency=strong`;
-    const answers = await Promise.all(urls.map(async (url) => ({ url, response: await fetch(url + path).catch(() => undefined) })));
+    const ask = async (url: string) => ({ url, response: await fetch(url + path).catch(() => undefined) });
+    const answers = await Promise.all(urls.map(ask));
     const missing = new Set<string>();
     let looked = 0;
     for (const { url, response } of answers) {

@@ -50,14 +50,16 @@ async function run(given: Given, tools: DrillPackage): Promise<number> {
     console.log(`\n${summary(rounds, found, tools.load.percentile)}`);
     if (found.missing.length === 0 && found.open === 0) return 0;
     const missing = found.missing.slice(0, 10).join(", ") || "none";
-    throw new HeadwaterError("CORRUPT", `missing, though a quorum held them: ${missing}; receipts that did not end: ${found.open}`);
+    const message = `missing, though a quorum held them: ${missing}; receipts that did not end: ${found.open}`;
+    throw new HeadwaterError("CORRUPT", message);
   } finally {
     await drill.close();
   }
 }
 
 function describe({ leader, pauseMs, unavailableMs, acknowledged }: Round): string {
-  return `${leader} leads, paused ${pauseMs.toFixed()} ms, unavailable ${unavailableMs.toFixed()} ms, acknowledged ${acknowledged}`;
+  const times = `paused ${pauseMs.toFixed()} ms, unavailable ${unavailableMs.toFixed()} ms`;
+  return `${leader} leads, ${times}, acknowledged ${acknowledged}`;
 }
 
 function summary(rounds: readonly Round[], found: Found, percentile: DrillPackage["load"]["percentile"]): string {

@@ -9,7 +9,7 @@ export const SECRET_VARIABLE = "HEADWATER_NODE_SECRET";
 
 /** How commands take it. */
 export const SECRET_OPTION: Readonly<Record<string, Option>> = {
-  secret: { value: "SECRET", help: "the group's secret, for trying things out: everybody on a machine may read its command lines" },
+  secret: { value: "SECRET", help: "the group's secret, for trying things out: others on the machine can read it there" },
   "secret-file": { value: "FILE", help: `the same from a file; ${SECRET_VARIABLE} in the environment does as well` },
 };
 

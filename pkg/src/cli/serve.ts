@@ -25,9 +25,9 @@ export const serve: Command = {
   summary: "Runs a node on workerd, with its storage in a directory of its own.",
   options: {
     dir: { value: "DIR", help: "where everything is kept; made if there is none" },
-    listen: { value: "ADDRESS", help: `HOST:PORT; *:PORT for every interface, port 0 for a free one (default ${LISTEN_DEFAULT})` },
+    listen: { value: "ADDRESS", help: `HOST:PORT; * for every interface, port 0 for a free one (default ${LISTEN_DEFAULT})` },
     group: { value: "FILE|JSON", help: "the group of the node; without it, it leads alone" },
-    self: { value: "NAME", help: "which member it is; where neither this nor the group says so, it is all of them, for trying things out" },
+    self: { value: "NAME", help: "which member it is; if neither this nor the group says so, it is all of them, to try out" },
     etcd: { value: "URL,...", help: "client addresses of the etcd that keeps the group's records" },
     "secret-file": { value: "FILE", help: `what the group's members share; ${SECRET_VARIABLE} in the environment does as well` },
   },

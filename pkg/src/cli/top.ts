@@ -20,7 +20,8 @@ export const top: Command = {
     const [urls, everyMs] = [urlsOf(given), given.count("every-ms", EVERY_MS, EVERY_MS_MAX)];
     for (;;) {
       const asked = await askAll(urls, given.operand(0));
-      const shown = `${given.operand(0)}  ${new Date().toISOString()}\n\n${statusTable(asked)}\n\n${orWhyNot(() => lagTable(asked))}`;
+      const head = `${given.operand(0)}  ${new Date().toISOString()}`;
+      const shown = [head, statusTable(asked), orWhyNot(() => lagTable(asked))].join("\n\n");
       console.log(process.stdout.isTTY ? CLEAR + shown : `${shown}\n`);
       await new Promise((resolve) => setTimeout(resolve, everyMs));
     }

@@ -24,7 +24,7 @@ Suites, all of them if none is named:
   native   the core's purity, and the tests of every crate but the simulator
   sim      simulated clusters under faults: seeds, scenarios, deliberate bugs, the same traces in wasm
   slice    the whole path: native, the built package in Chromium, Node.js and workerd, the demo, the sizes
-  group    what a replication group is made of, on workerd and etcd
+  group    replication groups on workerd and etcd: leaders that are killed, frozen and cut off under load
   tidy     formatting, clippy on both targets, types
 
 Options:
