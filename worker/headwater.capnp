@@ -28,7 +28,7 @@ const config :Workerd.Config = (
 const main :Workerd.Worker = (
   modules = [
     (name = "worker.js", esModule = embed "dist/worker.js"),
-    (name = "headwater.wasm", wasm = embed "dist/headwater.wasm"),
+    (name = "headwater-node.wasm", wasm = embed "dist/headwater-node.wasm"),
   ],
   compatibilityDate = "2026-10-20",
   durableObjectNamespaces = [

@@ -8,7 +8,7 @@ import { register } from "node:module";
 const HOOKS = `
 const NOTHING = {
   "cloudflare:workers": "export class DurableObject {}",
-  "./headwater.wasm": "export default undefined",
+  "./headwater-node.wasm": "export default undefined",
 };
 export async function resolve(name, context, next) {
   const source = NOTHING[name];

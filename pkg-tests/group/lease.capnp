@@ -18,7 +18,7 @@ const main :Workerd.Worker = (
   modules = [
     (name = "lease-worker.mjs", esModule = embed "lease-worker.mjs"),
     (name = "headwater/worker", esModule = embed "../../pkg/dist/worker.js"),
-    (name = "headwater/headwater.wasm", wasm = embed "../../pkg/dist/headwater.wasm"),
+    (name = "headwater/headwater-node.wasm", wasm = embed "../../pkg/dist/headwater-node.wasm"),
   ],
   compatibilityDate = "2026-10-20",
   durableObjectNamespaces = [

@@ -22,7 +22,7 @@ const main :Workerd.Worker = (
   modules = [
     (name = "main.js", esModule = embed "main.js"),
     (name = "worker.js", esModule = embed "../dist/worker.js"),
-    (name = "headwater.wasm", wasm = embed "../dist/headwater.wasm"),
+    (name = "headwater-node.wasm", wasm = embed "../dist/headwater-node.wasm"),
   ],
   compatibilityDate = "2026-10-20",
   durableObjectNamespaces = [

@@ -1,5 +1,6 @@
 /** Bookmarks for those who hold them as text: on a server, in a cookie. They need no open database. */
 
+import { createGlue } from "./generated/replica/glue.js";
 import { Instance } from "./instance.js";
 import { moduleOf, once, type Platform } from "./platform/platform.js";
 import type { BookmarkDescription } from "./types.js";
@@ -16,7 +17,7 @@ export interface Bookmarks {
 
 /** The bookmarks of a platform. */
 export function createBookmarks(platform: Platform): Bookmarks {
-  const load = once(async () => new Instance(await moduleOf(platform)));
+  const load = once(async () => new Instance(createGlue, await moduleOf(platform)));
   return {
     async mergeBookmarks(left, right) {
       const instance = await load();

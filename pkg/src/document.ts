@@ -3,7 +3,7 @@
 import { Emitter } from "./emitter.js";
 import type { Engine } from "./engine.js";
 import type { HeadwaterError } from "./errors.js";
-import type { DocHandle } from "./generated/glue.js";
+import type { DocHandle } from "./generated/replica/glue.js";
 import { checkFunction, checkTransact } from "./options.js";
 import type { Receipt } from "./receipt.js";
 import {

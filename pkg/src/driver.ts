@@ -5,7 +5,7 @@
 
 import type { PersistEffect, ReplicaEffect, ScanEffect } from "./effects.js";
 import { fromPlain, HeadwaterError, reportUncaught, toHeadwaterError } from "./errors.js";
-import type { Replica } from "./generated/glue.js";
+import type { Replica } from "./generated/replica/glue.js";
 import type { Instance } from "./instance.js";
 import type { WebSocketClass } from "./platform/platform.js";
 import { Socket } from "./socket.js";

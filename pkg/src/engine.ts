@@ -8,7 +8,7 @@ import { Driver, type DriverEvents, type DriverParts } from "./driver.js";
 import type { ReplicaPending, ReplicaStatus } from "./effects.js";
 import { Emitter } from "./emitter.js";
 import { fromPlain, HeadwaterError } from "./errors.js";
-import type { Replica } from "./generated/glue.js";
+import type { Replica } from "./generated/replica/glue.js";
 import type { Instance } from "./instance.js";
 import { Receipt } from "./receipt.js";
 import type { StorageInfo } from "./store/store.js";

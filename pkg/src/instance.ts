@@ -3,19 +3,23 @@
  * own; and nothing is asked of an instance that has trapped, because its memory may be anything.
  */
 
-import { createGlue, type Glue } from "./generated/glue.js";
 import { HeadwaterError, isCoded, type ErrorCode } from "./errors.js";
 
+/** What the glue of every module has; its classes and functions come with it. */
+export interface Glue {
+  initSync(from: { module: WebAssembly.Module }): unknown;
+}
+
 /** A wasm instance. Every call into it goes through {@link call} or through an object that {@link guard} answered. */
-export class Instance {
+export class Instance<G extends Glue = Glue> {
   /** The classes and functions of this instance. */
-  readonly glue: Glue;
+  readonly glue: G;
   /** Called once, when it dies. */
   onDeath: ((cause: HeadwaterError) => void) | undefined;
   #death: HeadwaterError | undefined;
 
-  /** Instantiates the module. */
-  constructor(module: WebAssembly.Module) {
+  /** Instantiates the module, which must be the one that the glue was made for. */
+  constructor(createGlue: () => G, module: WebAssembly.Module) {
     this.glue = createGlue();
     this.glue.initSync({ module });
   }

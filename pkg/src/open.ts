@@ -3,6 +3,7 @@
 import { Database } from "./database.js";
 import { Engine, type EngineParts } from "./engine.js";
 import { toHeadwaterError } from "./errors.js";
+import { createGlue } from "./generated/replica/glue.js";
 import { Instance } from "./instance.js";
 import { checkOpen } from "./options.js";
 import { moduleOf, type Platform } from "./platform/platform.js";
@@ -83,7 +84,7 @@ function begin(
   leader: EngineParts["leader"],
   options: OpenOptions,
 ): Engine {
-  const instance = new Instance(module);
+  const instance = new Instance(createGlue, module);
   const hasLeader = leader !== undefined;
   const [origin, seed] = crypto.getRandomValues(new BigUint64Array(2)) as unknown as [bigint, bigint];
   const replica = new instance.glue.Replica(origin, hasLeader, store.isDurable, seed);

@@ -4,7 +4,7 @@
 
 import type { Engine } from "./engine.js";
 import { HeadwaterError, malformed } from "./errors.js";
-import type { Replica } from "./generated/glue.js";
+import type { Replica } from "./generated/replica/glue.js";
 import { checkConcern, timeoutOf } from "./options.js";
 import type { Concern, Degrade, Stage, TransactOptions, WaitOptions } from "./types.js";
 import { onAbort, TIMER_MS_MAX } from "./waits.js";

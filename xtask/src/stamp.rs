@@ -11,7 +11,7 @@ use crate::workspace;
 
 /// What a step reads, what it leaves behind, and the name its digest is kept under.
 pub struct Stamp {
-    pub name: &'static str,
+    pub name: String,
     /// Files and directories.
     pub inputs: Vec<PathBuf>,
     pub outputs: Vec<PathBuf>,
@@ -21,7 +21,7 @@ impl Stamp {
     /// Runs `work` unless the outputs exist and the inputs are what they were. Says whether it ran.
     pub fn renew(&self, work: impl FnOnce() -> Result<()>) -> Result<bool> {
         let digest = self.digest()?;
-        let kept = workspace::scratch().join("stamps").join(self.name);
+        let kept = workspace::scratch().join("stamps").join(&self.name);
         let unchanged = fs::read_to_string(&kept).is_ok_and(|old| old == digest);
         if unchanged && self.outputs.iter().all(|output| output.exists()) {
             return Ok(false);

@@ -1,8 +1,15 @@
-//! Turning what a JavaScript host passes into the core's types, with coded errors for what does not fit.
+//! Turning what a JavaScript host passes into the core's types, with coded errors for what does not fit: an `Error` with a
+//! stable `code`, as JavaScript sees them.
 
-use crate::doc::error::error;
-use headwater_core::{Code, DocName, Error, Millis};
+use headwater_core::{Bookmark, Code, DocName, Error, Millis};
+use js_sys::Reflect;
 use wasm_bindgen::JsValue;
+
+pub(crate) fn error(code: &str, message: &str) -> JsValue {
+    let error = js_sys::Error::new(message);
+    Reflect::set(&error, &"code".into(), &code.into()).expect("a fresh error takes any property");
+    error.into()
+}
 
 pub(crate) fn throw(cause: Error) -> JsValue {
     error(cause.code.as_str(), &cause.message)
@@ -10,6 +17,10 @@ pub(crate) fn throw(cause: Error) -> JsValue {
 
 pub(crate) fn doc_name(name: &str) -> Result<DocName, JsValue> {
     DocName::parse(name).map_err(throw)
+}
+
+pub(crate) fn parse_bookmark(text: &str) -> Result<Bookmark, JsValue> {
+    text.parse().map_err(throw)
 }
 
 /// A moment or span in milliseconds. Not a number, or a negative one, is zero; infinity is for ever.

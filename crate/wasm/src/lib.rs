@@ -1,19 +1,31 @@
 //! The wasm-bindgen surface of Headwater: replicas, nodes, documents and bookmarks for JavaScript hosts.
 //!
+//! The features `replica` and `node` choose what is in it: two modules ship, and neither carries the other's code.
+//!
 //! One instance serves one database, so that a trap in one costs no other. Nothing here calls JavaScript back: hosts
 //! pass inputs in and execute the effects that `poll` answers, so no borrow is held while user code runs.
 
-mod bookmark;
-mod doc;
 mod effect;
-mod group;
 mod host;
-mod node;
+
+#[cfg(feature = "replica")]
+mod bookmark;
+#[cfg(feature = "replica")]
+mod doc;
+#[cfg(feature = "replica")]
 mod replica;
-mod status;
+#[cfg(feature = "replica")]
 mod value;
 
-pub use bookmark::*;
-pub use doc::DocHandle;
+#[cfg(feature = "node")]
+mod group;
+#[cfg(feature = "node")]
+mod node;
+#[cfg(feature = "node")]
+mod status;
+
+#[cfg(feature = "replica")]
+pub use {bookmark::*, doc::DocHandle, replica::Replica};
+
+#[cfg(feature = "node")]
 pub use node::Node;
-pub use replica::Replica;

@@ -2,10 +2,9 @@
 //!
 //! It holds no document in memory to take writes: updates are checked and stay bytes.
 
-use crate::bookmark::parse;
 use crate::effect::{Effect, bytes_to_js, error_to_js, rows_from_js};
 use crate::group;
-use crate::host::{coded, doc_name, malformed, millis, storage_error, throw};
+use crate::host::{coded, doc_name, malformed, millis, parse_bookmark, storage_error, throw};
 use crate::status::{event_to_js, status_to_js};
 use headwater_core::error::Code;
 use headwater_core::group::MemberName;
@@ -175,7 +174,7 @@ impl Node {
             other => return Err(malformed(format!("{other:?} is no format; use json or update"))),
         };
         let doc = doc.map(|name| doc_name(&name)).transpose()?;
-        let bookmark = bookmark.map_or(Ok(Bookmark::default()), |text| parse(&text))?;
+        let bookmark = bookmark.map_or(Ok(Bookmark::default()), |text| parse_bookmark(&text))?;
         // The document only reads: it writes under no client id.
         let content = doc.is_some().then(|| (Document::new(0), format));
         let id = id as u64;

@@ -2,10 +2,9 @@
 //!
 //! It executes what concerns documents by itself, and hands everything else out as effects. It never calls back.
 
-use crate::bookmark::parse;
 use crate::doc::DocHandle;
 use crate::effect::{Effect, bytes_to_js, error_to_js, rows_from_js};
-use crate::host::{doc_name, malformed, millis, storage_error, throw};
+use crate::host::{doc_name, malformed, millis, parse_bookmark, storage_error, throw};
 use headwater_core::group::{Concern, MemberName};
 use headwater_core::replica::{self, Config, Input, Output, Phase, Wait};
 use headwater_core::session::Consistency;
@@ -325,7 +324,7 @@ impl Replica {
     /// Begins a session; its number.
     #[wasm_bindgen(js_name = beginSession)]
     pub fn begin_session(&mut self, bookmark: Option<String>) -> Result<f64, JsValue> {
-        let from = bookmark.map(|text| parse(&text)).transpose()?;
+        let from = bookmark.map(|text| parse_bookmark(&text)).transpose()?;
         Ok(self.core.begin_session(from) as f64)
     }
 

@@ -12,7 +12,8 @@ use headwater_doc::{Any, Attrs, DeltaOp, Handle, Input, Kind, MAX_VALUE_DEPTH, N
 use js_sys::{Array, BigInt, Object, Reflect, Symbol, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 
-use crate::doc::error::{error, type_error};
+use crate::doc::error::type_error;
+use crate::host::error;
 
 thread_local! {
     static SHARED: JsValue = Symbol::for_("headwater.shared").into();

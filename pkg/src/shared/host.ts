@@ -2,7 +2,7 @@
  * What the shared types need of the document that they are in. They know nothing of replication, storage or receipts.
  */
 
-import type { DocHandle } from "../generated/glue.js";
+import type { DocHandle } from "../generated/replica/glue.js";
 import type { ObserverHub } from "./hub.js";
 
 /** A document, as its shared types see it. The facade implements it. */

@@ -5,7 +5,7 @@
  * content is in wasm only, and nothing of it is kept twice.
  */
 
-import type { DocHandle } from "../generated/glue.js";
+import type { DocHandle } from "../generated/replica/glue.js";
 import { coded } from "./error.js";
 import type { DeepObserver, Observer, SharedEvent } from "./event.js";
 import type { DocHost } from "./host.js";

@@ -5,7 +5,7 @@
 
 import type { AnswerEffect, NodeEffect, NodeStatus, PersistEffect } from "../effects.js";
 import { fromPlain, HeadwaterError, isCoded, toHeadwaterError } from "../errors.js";
-import type { Glue, Node } from "../generated/glue.js";
+import { createGlue, type Glue, type Node } from "../generated/node/glue.js";
 import { Instance } from "../instance.js";
 import type { EdgeContext } from "./cloudflare.js";
 import { Connections } from "./connections.js";
@@ -41,7 +41,7 @@ export class NodeHost {
   readonly member: Member | undefined;
   readonly #ctx: EdgeContext;
   readonly #database: string;
-  readonly #instance: Instance;
+  readonly #instance: Instance<Glue>;
   readonly #node: Node;
   readonly #events: Events;
   readonly #queries = new Pending<Answer>({
@@ -63,7 +63,7 @@ export class NodeHost {
     this.store = new SqlStore(ctx.storage);
     this.#storageBytes = this.store.bytes;
     this.#events = new Events(database, membership?.me ?? "");
-    this.#instance = new Instance(module);
+    this.#instance = new Instance(createGlue, module);
     this.#instance.onDeath = (cause) => this.#fail(cause);
     this.#node = this.#instance.call(() => make(this.#instance.glue, membership));
     this.member = membership && new Member(membership, this, () => this.status().group?.leader);

@@ -10,7 +10,7 @@ import { membershipOf } from "./group/membership.js";
 import type { Outcome } from "./group/objects.js";
 import { NodeHost } from "./host.js";
 import { BOOKMARK_HEADER, failure, groupHeaders, json, otherMethod, respond, withoutBody } from "./http.js";
-import module from "./headwater.wasm";
+import module from "./headwater-node.wasm";
 import { databaseOf, keepDatabase } from "./identity.js";
 import { parsePath } from "./path.js";
 import { hasTables } from "./sql-store.js";

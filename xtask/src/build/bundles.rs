@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::wasm::SHIPPED;
+use super::wasm::{Module, NODE, REPLICA};
 use crate::{command, workspace};
 
 const WORKER: &str = "worker/src/index.ts";
@@ -33,7 +33,7 @@ pub fn worker() -> Result<bool> {
     if !super::is_there(WORKER) {
         return Ok(false);
     }
-    let outputs = ["worker/dist/worker.js", "worker/dist/headwater.wasm"];
+    let outputs = ["worker/dist/worker.js", "worker/dist/headwater-node.wasm"];
     let inputs = ["worker/src", "worker/package.json", "worker/tsconfig.json", "pkg/dist", "pkg/package.json"];
     super::stamp("worker", &inputs, &outputs).renew(|| {
         command::run(esbuild().args([
@@ -43,7 +43,7 @@ pub fn worker() -> Result<bool> {
             "--conditions=workerd",
             "--external:cloudflare:*",
         ]))?;
-        copy(&workspace::path(SHIPPED), &workspace::path("worker/dist/headwater.wasm"))
+        copy_module(&NODE, &workspace::path("worker/dist"))
     })
 }
 
@@ -60,7 +60,7 @@ pub fn page() -> Result<bool> {
         }
         command::run(esbuild().args([PAGE, "--outdir=www/dist", "--platform=browser"]))?;
         copy_all_but_code(&workspace::path("www/src"), &dist)?;
-        copy(&workspace::path(SHIPPED), &dist.join("headwater.wasm"))
+        copy_module(&REPLICA, &dist)
     })
 }
 
@@ -77,6 +77,10 @@ fn copy_all_but_code(from: &Path, to: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn copy_module(module: &Module, to: &Path) -> Result<()> {
+    copy(&workspace::path(&module.shipped()), &to.join(module.file))
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {

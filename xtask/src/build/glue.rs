@@ -1,15 +1,14 @@
 //! The JavaScript between the facade and the wasm. wasm-bindgen writes modules that hold one instance for ever; we need
-//! one instance per database, and a new one after a trap, so its code becomes the body of a function.
+//! one instance per database, and a new one after a trap, so its code becomes the body of a function. Each of the two
+//! modules has glue of its own, which speaks of nothing that the other module has.
 
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use wasm_bindgen_cli_support::Bindgen;
 
-use super::wasm::{BOUND, COMPILED};
+use super::wasm::{self, Module};
 use crate::workspace;
-
-const DIRECTORY: &str = "pkg/src/generated";
 
 /// wasm-bindgen's own loader, from here to there: each host loads the module its own way.
 const LOADER: [(&str, &str); 2] =
@@ -33,31 +32,41 @@ export function createGlue(): Glue;
 ";
 
 pub fn generate() -> Result<bool> {
-    let outputs = ["glue.js", "glue.d.ts", "bindings.d.ts"].map(|name| format!("{DIRECTORY}/{name}"));
-    let outputs: Vec<&str> = outputs.iter().map(String::as_str).chain([BOUND]).collect();
-    super::stamp("glue", &[COMPILED, "Cargo.lock"], &outputs).renew(|| {
-        let directory = workspace::path(DIRECTORY);
-        fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
-
-        let mut bound = bindgen().no_modules(true)?.generate_output().context("wasm-bindgen")?;
-        ensure!(
-            bound.snippets().values().all(Vec::is_empty) && bound.local_modules().is_empty(),
-            "the wasm crate brings JavaScript files of its own, which the glue has no place for"
-        );
-        fs::write(directory.join("glue.js"), as_factory(bound.js())?)?;
-        fs::write(workspace::path(BOUND), bound.wasm_mut().emit_wasm())?;
-
-        // Declarations with named exports are written for modules only, hence the second run.
-        let declared = bindgen().web(true)?.typescript(true).generate_output().context("wasm-bindgen")?;
-        fs::write(directory.join("bindings.d.ts"), declared.ts().context("wasm-bindgen wrote no declarations")?)?;
-        fs::write(directory.join("glue.d.ts"), TYPES)?;
-        Ok(())
+    wasm::at_once(|module| {
+        let written = ["glue.js", "glue.d.ts", "bindings.d.ts"].map(|name| format!("{}/{name}", directory(module)));
+        let outputs: Vec<String> = written.into_iter().chain([module.bound()]).collect();
+        let inputs = [module.compiled(), "Cargo.lock".to_owned()];
+        super::stamp(&format!("glue-{}", module.feature), &inputs, &outputs).renew(|| generate_for(module))
     })
 }
 
-fn bindgen() -> Bindgen {
+/// Where a module's glue lies.
+pub fn directory(module: &Module) -> String {
+    format!("pkg/src/generated/{}", module.feature)
+}
+
+fn generate_for(module: &Module) -> Result<()> {
+    let directory = workspace::path(&directory(module));
+    fs::create_dir_all(&directory).with_context(|| format!("creating {}", directory.display()))?;
+
+    let mut bound = bindgen(module).no_modules(true)?.generate_output().context("wasm-bindgen")?;
+    ensure!(
+        bound.snippets().values().all(Vec::is_empty) && bound.local_modules().is_empty(),
+        "the wasm crate brings JavaScript files of its own, which the glue has no place for"
+    );
+    fs::write(directory.join("glue.js"), as_factory(bound.js())?)?;
+    fs::write(workspace::path(&module.bound()), bound.wasm_mut().emit_wasm())?;
+
+    // Declarations with named exports are written for modules only, hence the second run.
+    let declared = bindgen(module).web(true)?.typescript(true).generate_output().context("wasm-bindgen")?;
+    fs::write(directory.join("bindings.d.ts"), declared.ts().context("wasm-bindgen wrote no declarations")?)?;
+    fs::write(directory.join("glue.d.ts"), TYPES)?;
+    Ok(())
+}
+
+fn bindgen(module: &Module) -> Bindgen {
     let mut bindgen = Bindgen::new();
-    bindgen.input_path(workspace::path(COMPILED)).out_name("headwater").remove_producers_section(true);
+    bindgen.input_path(workspace::path(&module.compiled())).out_name("headwater").remove_producers_section(true);
     bindgen
 }
 

@@ -7,6 +7,7 @@ mod package;
 mod wasm;
 
 pub use package::ENTRIES;
+pub use wasm::{MODULES, Module, NODE, REPLICA};
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -20,7 +21,7 @@ use crate::{lock, setup, workspace};
 const HELP: &str = "\
 Compiles and bundles everything that ships, after setting up what that needs:
 
-  pkg/dist     the npm package: headwater.wasm, one bundle per host, types
+  pkg/dist     the npm package: headwater.wasm, headwater-node.wasm, one bundle per host, types
   worker/dist  the edge worker, made from the package
   www/dist     the demo page, made from the package
 
@@ -49,8 +50,8 @@ struct Step {
 }
 
 const STEPS: [Step; 7] = [
-    Step { says: "compile the core to wasm", work: wasm::compile },
-    Step { says: "generate its JavaScript glue", work: glue::generate },
+    Step { says: "compile the core to wasm, for replicas and for nodes", work: wasm::compile },
+    Step { says: "generate the JavaScript glue", work: glue::generate },
     Step { says: "optimise the wasm", work: wasm::optimise },
     Step { says: "bundle the package", work: package::bundle },
     Step { says: "declare the package's types", work: package::declare },
@@ -83,9 +84,12 @@ fn is_there(source: &str) -> bool {
 }
 
 /// A stamp for a build step. How a step works and which versions it works with are among its inputs.
-fn stamp(name: &'static str, inputs: &[&str], outputs: &[&str]) -> Stamp {
-    let paths = |list: &[&str]| list.iter().map(|path| workspace::path(path)).collect::<Vec<PathBuf>>();
+fn stamp(name: &str, inputs: &[impl AsRef<str>], outputs: &[impl AsRef<str>]) -> Stamp {
     let mut inputs = paths(inputs);
     inputs.extend(paths(&["xtask/src/build", "xtask/Cargo.toml", "package-lock.json"]));
-    Stamp { name, inputs, outputs: paths(outputs) }
+    Stamp { name: name.to_owned(), inputs, outputs: paths(outputs) }
+}
+
+fn paths(list: &[impl AsRef<str>]) -> Vec<PathBuf> {
+    list.iter().map(|path| workspace::path(path.as_ref())).collect()
 }

@@ -1,10 +1,11 @@
-//! The npm package: one bundle per host, all around the same `.wasm`, and the types.
+//! The npm package: one bundle per host, each around one of the two modules, and the types.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use super::wasm::MODULES;
 use crate::{command, workspace};
 
 /// One file in `pkg/src/entry` and one bundle in `pkg/dist` each.
@@ -77,10 +78,12 @@ pub fn declare() -> Result<bool> {
 
 /// The compiler does not carry declarations along that were written as such.
 fn copy_generated(to: &Path) -> Result<()> {
-    fs::create_dir_all(to)?;
-    for name in ["glue.d.ts", "bindings.d.ts"] {
-        let from = workspace::path("pkg/src/generated").join(name);
-        fs::copy(&from, to.join(name)).with_context(|| format!("copying {}", from.display()))?;
+    for module in MODULES {
+        let (from, to) = (workspace::path(&super::glue::directory(module)), to.join(module.feature));
+        fs::create_dir_all(&to)?;
+        for name in ["glue.d.ts", "bindings.d.ts"] {
+            fs::copy(from.join(name), to.join(name)).with_context(|| format!("copying {}", from.display()))?;
+        }
     }
     Ok(())
 }

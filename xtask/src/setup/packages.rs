@@ -23,7 +23,7 @@ pub fn ensure_node() -> Result<()> {
 /// Installs what the lock file names, if it changed since the last time. No package needs its install script.
 pub fn ensure_packages() -> Result<()> {
     let stamp = Stamp {
-        name: "npm",
+        name: "npm".to_owned(),
         inputs: vec![workspace::path("package-lock.json")],
         outputs: vec![workspace::path("node_modules/.package-lock.json")],
     };

@@ -5,7 +5,7 @@
 
 import type { AdminDoneEffect, CallEffect, GroupEffect } from "../../effects.js";
 import { fromPlain, HeadwaterError, toHeadwaterError } from "../../errors.js";
-import type { Node } from "../../generated/glue.js";
+import type { Node } from "../../generated/node/glue.js";
 import type { LeaseStore } from "../lease/lease-store.js";
 import { Pending } from "../pending.js";
 import { type Command, type Done, patienceMs } from "./command.js";
