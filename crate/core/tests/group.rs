@@ -50,7 +50,7 @@ fn a_record_reads_back_from_its_text_whatever_its_state() {
         "headwater-group 1\ngeneration 000000000000feed\nepoch 3\nactive node-0\nled 3\nquorum 2\n\
          voter node-0 priority 2 at http://node-0:8787\nvoter node-1 priority 1 at http://node-1:8787\n\
          voter node-2 priority 0 at http://node-2:8787\nobserver node-3 delay_ms 60000 at http://node-3\n\
-         joined node-0\nsealed 1 9\nsealed 2 4\nloss 2 after 4 unix_ms 1700000000000\n"
+         joined node-0\njoined node-1\nsealed 1 9\nsealed 2 4\nloss 2 after 4 unix_ms 1700000000000\n"
     );
 }
 

@@ -41,7 +41,7 @@ fn asks() -> Vec<Ask> {
         Ask::Misses,
         Ask::Forward { pushes: vec![push(), push()] },
         Ask::Barrier { frontier: Frontier::of_origin(Origin(1), Seq(2)) },
-        Ask::News { record: "headwater-group 1\n".into() },
+        Ask::News,
     ]
 }
 

@@ -10,6 +10,8 @@ use std::fmt;
 
 const TITLE: &str = "headwater-group";
 const VERSION: u64 = 1;
+/// Beyond it numbers are no longer exact everywhere; and there must be one more for the next election.
+const EPOCH_MAX: u64 = (1 << 53) - 2;
 
 pub(super) fn write(record: &Record, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     writeln!(f, "{TITLE} {VERSION}")?;
@@ -136,7 +138,7 @@ impl Draft {
         let missing = |what: &str| Error::malformed(format!("the group's record names no {what}"));
         Ok(Record {
             generation: self.generation.ok_or_else(|| missing("generation"))?,
-            epoch: self.epoch.filter(|epoch| epoch.0 > 0).ok_or_else(|| missing("epoch"))?,
+            epoch: self.epoch.filter(|epoch| (1..=EPOCH_MAX).contains(&epoch.0)).ok_or_else(|| missing("epoch"))?,
             state: self.state.ok_or_else(|| missing("leader or candidate"))?,
             led: self.led.ok_or_else(|| missing("epoch that had a leader"))?,
             quorum: self.quorum.ok_or_else(|| missing("quorum"))?,

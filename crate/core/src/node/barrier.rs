@@ -128,16 +128,27 @@ impl Waiters {
         self.waiting.iter_mut().filter(|waiter| waiter.proof != Proof::NotAsked).for_each(|w| w.proof = Proof::Wanted);
     }
 
-    /// The frontiers for which a follower has to ask its leader, each with the number of the question. The strong ones
-    /// among them that name nothing share one.
-    pub(super) fn take_wanted(&mut self, mut next: impl FnMut() -> u64) -> Vec<(u64, Frontier)> {
+    /// What a follower that holds `held` has to ask its leader, each with the number of the question, and at most `room` of
+    /// them. Whoever asks only whether something newer exists shares a question; writes that are named by their origin show
+    /// in the log that the follower receives.
+    pub(super) fn take_wanted(
+        &mut self,
+        held: &Frontier,
+        room: usize,
+        mut next: impl FnMut() -> u64,
+    ) -> Vec<(u64, Frontier)> {
         let mut asked: Vec<(u64, Frontier)> = Vec::new();
         for waiter in self.waiting.iter_mut().filter(|waiter| waiter.proof == Proof::Wanted) {
-            let shared = asked.iter().find(|(_, frontier)| *frontier == waiter.frontier).map(|(number, _)| *number);
-            let number = shared.unwrap_or_else(&mut next);
-            if shared.is_none() {
-                asked.push((number, waiter.frontier.clone()));
-            }
+            let is_held = held.dominates_epochs(&waiter.frontier);
+            let wanted = if is_held { Frontier::default() } else { waiter.frontier.epochs_only() };
+            let number = match asked.iter().find(|(_, frontier)| *frontier == wanted) {
+                Some((number, _)) => *number,
+                None if asked.len() >= room => continue,
+                None => {
+                    asked.push((next(), wanted));
+                    asked.last().expect("pushed above").0
+                }
+            };
             waiter.proof = Proof::Asked(number);
         }
         asked
@@ -149,9 +160,8 @@ impl Waiters {
             match at {
                 Some(at) => {
                     waiter.proof = Proof::Given;
-                    let mut place = waiter.frontier.epochs_only();
-                    place.join(&at.epochs_only());
-                    waiter.arrived = Some(place);
+                    waiter.frontier.join(&at.epochs_only());
+                    waiter.arrived = None;
                 }
                 None => waiter.proof = Proof::Wanted,
             }
@@ -313,7 +323,11 @@ impl Node {
         if waiter.who.conn().is_some_and(|conn| !self.conns.contains_key(&conn)) {
             return;
         }
-        if waiter.arrived.is_none() {
+        // What the leader has, a follower will have.
+        let will_come = !self.is_leading() && waiter.proof == Proof::Given;
+        if waiter.arrived.is_none() && will_come {
+            waiter.arrived = self.place_in_logs(&waiter.frontier);
+        } else if waiter.arrived.is_none() {
             match self.place_of(&waiter.frontier) {
                 Err(error) if waiter.proof == Proof::Given => return self.end_waiter(waiter.who, Err(error)),
                 Err(_) if waiter.proof == Proof::NotAsked => waiter.proof = Proof::Wanted,
@@ -370,14 +384,16 @@ impl Node {
         if !self.log.held.dominates_epochs(frontier) {
             return Err(self.lost(frontier));
         }
+        Ok(self.place_in_logs(frontier))
+    }
+
+    fn place_in_logs(&self, frontier: &Frontier) -> Option<Frontier> {
         let mut place = frontier.epochs_only();
         for (origin, seq) in frontier.origins() {
-            match self.origins.get(origin).filter(|place| place.seq >= seq) {
-                Some(at) => place.advance_epoch(at.epoch, at.lsn),
-                None => return Ok(None),
-            }
+            let at = self.origins.get(origin).filter(|place| place.seq >= seq)?;
+            place.advance_epoch(at.epoch, at.lsn);
         }
-        Ok(Some(place))
+        Some(place)
     }
 
     fn lost(&self, frontier: &Frontier) -> Error {

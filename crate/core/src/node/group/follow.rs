@@ -7,7 +7,7 @@ use super::calls::Pending;
 use super::message::{Answer, Append, Ask, Call};
 use super::{Node, Role};
 use crate::error::{Code, Error};
-use crate::group::{MemberName, Record};
+use crate::group::MemberName;
 use crate::ids::{Epoch, Lsn, Millis, Token};
 use crate::node::catch_up::Reader;
 use crate::node::io::Event;
@@ -18,6 +18,11 @@ use crate::store::{Row, StoreOp};
 
 /// How many moments a member that holds back remembers.
 const DELAYED_MAX: usize = 1024;
+
+/// How far an epoch may be beyond all that were heard of before.
+const EPOCHS_AHEAD_MAX: u64 = 1 << 32;
+/// The longest time that a leader can say to be silent for.
+const NEXT_MS_MAX: u64 = 60_000;
 
 /// What a commit was for.
 pub(super) enum Storing {
@@ -52,8 +57,15 @@ impl Node {
             return Err(Error::malformed(format!("two members are named {}; give each its own name", call.from)));
         }
         let is_known = group.member(&call.from).is_some();
-        if !is_known && !matches!(call.ask, Ask::News { .. }) {
+        if !is_known && !matches!(call.ask, Ask::News) {
             return Err(Error::new(Code::NotFound, format!("{} is no member of this group", call.from)));
+        }
+        // Nobody can have had so many elections since: one damaged number must not use up all that there are.
+        if call.epoch.0 > group.known.0.saturating_add(EPOCHS_AHEAD_MAX) {
+            return Err(Error::malformed(format!(
+                "epoch {} is far beyond {}, the newest known here",
+                call.epoch, group.known
+            )));
         }
         let both = self.generation.0 != 0 && call.generation.0 != 0;
         if both && call.generation != self.generation {
@@ -68,9 +80,9 @@ impl Node {
     fn take_call(&mut self, call: u64, question: Call) {
         let Call { from, epoch, ask, .. } = question;
         self.g().known = epoch.max(self.g_ref().known);
-        if let Ask::News { record } = ask {
+        if let Ask::News = ask {
             self.reply(call, Answer::Noted);
-            return self.hear_news(&record);
+            return self.read_record(super::lease::Reading::Look);
         }
         if self.generation.0 == 0 {
             // Which database this is, the record says.
@@ -96,7 +108,7 @@ impl Node {
                 let deadline = self.g_ref().now.after(self.g_ref().settings().call);
                 self.member_barrier(call, frontier, deadline);
             }
-            Ask::News { .. } => unreachable!("handled above"),
+            Ask::News => unreachable!("handled above"),
         }
     }
 
@@ -298,7 +310,9 @@ impl Node {
         let is_fed_by_leader = append.leader.as_ref() == Some(from);
         let deadline = match append.next_ms {
             0 => None,
-            next => Some(group.now.after(Millis(next)).after(Millis(timeout.0.saturating_sub(beat.0)))),
+            next => {
+                Some(group.now.after(Millis(next.min(NEXT_MS_MAX))).after(Millis(timeout.0.saturating_sub(beat.0))))
+            }
         };
         // A candidate is given time; an observer that another one feeds does not look for the leader itself.
         let deadline = if append.leader.is_none() { Some(group.now.after(Millis(2 * timeout.0))) } else { deadline };
@@ -401,17 +415,13 @@ impl Node {
         }
     }
 
-    // ---- the record by way of other members ----
-
-    fn hear_news(&mut self, text: &str) {
-        match text.parse::<Record>() {
-            Ok(record) => self.learn(record),
-            Err(_) => self.read_record(super::lease::Reading::Look),
-        }
-    }
+    // ---- epochs ----
 
     /// Another member has promised an epoch that this one has not heard of.
     pub(super) fn heard_of(&mut self, epoch: Epoch) {
+        if epoch.0 > self.g_ref().known.0.saturating_add(EPOCHS_AHEAD_MAX) {
+            return;
+        }
         self.g().known = epoch.max(self.g_ref().known);
         if epoch <= self.g_ref().promised {
             return;

@@ -16,6 +16,9 @@ use std::collections::VecDeque;
 /// How many bytes go in one call, give or take a push.
 const CALL_BYTES_TARGET: usize = 2 << 20;
 
+/// How many questions of clients are put to the leader at once.
+const QUESTIONS_MAX: usize = 8;
+
 /// Pushes on their way to the leader.
 #[derive(Default)]
 pub(super) struct Forwarding {
@@ -243,7 +246,9 @@ impl Node {
             return;
         }
         let mut next = group.forwarding.next_barrier;
-        let asked = self.waiters.take_wanted(|| {
+        let open = group.calls.values().filter(|pending| matches!(pending, Pending::Barrier { .. })).count();
+        let room = QUESTIONS_MAX.saturating_sub(open);
+        let asked = self.waiters.take_wanted(&self.log.held, room, || {
             next += 1;
             next
         });

@@ -225,10 +225,9 @@ impl Node {
             _ => Err(Error::new(Code::NotLeader, "another member was elected meanwhile; look who leads")),
         };
         self.outputs.push_back(Output::AdminDone { id: handing.id, result });
-        let text = record.to_string();
         let others: Vec<MemberName> = self.g_ref().peers.keys().cloned().collect();
         for name in others {
-            self.call(&name, Ask::News { record: text.clone() }, Pending::News);
+            self.call(&name, Ask::News, Pending::News);
         }
     }
 

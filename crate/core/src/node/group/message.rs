@@ -10,7 +10,7 @@ use crate::group::concern::Progress;
 use crate::ids::{Epoch, Generation, Lsn, Origin, Seq};
 use crate::limits::{
     CALL_BYTES_MAX, FORWARDED_PUSHES_MAX, FRAME_BYTES_MAX, GROUP_MEMBERS_MAX, MEMBER_NAME_BYTES_MAX, MESSAGE_BYTES_MAX,
-    RECORD_BYTES_MAX, SCAN_ROWS_MAX,
+    SCAN_ROWS_MAX,
 };
 use crate::wire::{Reader, Writer};
 
@@ -57,11 +57,8 @@ pub enum Ask {
         /// What must be held.
         frontier: Frontier,
     },
-    /// The record has changed.
-    News {
-        /// Its text.
-        record: String,
-    },
+    /// The record has changed: worth a look.
+    News,
 }
 
 /// Rows to take in.
@@ -208,8 +205,8 @@ impl Call {
                 }
             }
             Ask::Barrier { frontier } => frontier.encode(out.byte(6)),
-            Ask::News { record } => {
-                out.byte(7).text(record);
+            Ask::News => {
+                out.byte(7);
             }
         }
         out.0
@@ -237,7 +234,7 @@ impl Call {
             4 => Ask::Misses,
             5 => Ask::Forward { pushes: decode_pushes(&mut input)? },
             6 => Ask::Barrier { frontier: Frontier::decode(&mut input)? },
-            7 => Ask::News { record: input.text("a record", RECORD_BYTES_MAX)?.into() },
+            7 => Ask::News,
             kind => return Err(unknown(kind)),
         };
         input.end()?;
