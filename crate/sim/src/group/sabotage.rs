@@ -69,7 +69,8 @@ impl World {
         let question = call.question.as_ref()?;
         let answer = match (self.bug?, &question.ask) {
             (Bug::SealTooSmall, Ask::Promise) => {
-                let (frontier, applied) = (Frontier::default(), Frontier::default());
+                // It holds what the candidate does, so that nothing more is to be proved.
+                let (frontier, applied) = (self.members[call.from].held.clone(), Frontier::default());
                 Answer::Held { frontier, applied, has_clients: false, is_joined: true }
             }
             (Bug::BarrierFromHearsay, Ask::Barrier { .. }) => Answer::At { frontier: self.shown_by(call.to) },

@@ -75,7 +75,9 @@ impl World {
         if is_forced {
             return self.check_loss_windows(after, &held);
         }
-        // A leader begins with everything that is sealed, and what is sealed is everything that was promised.
+        // A leader begins with everything that is sealed, and what is sealed is everything that was promised. If its disk went
+        // in between, it must not begin at all: `check_role` looks at that.
+        let held = self.members[self.member_named(&leader)].ever_held.clone();
         if !held.dominates_epochs(&after.sealed) {
             let (held, sealed) = (super::logs::text(&held), super::logs::text(&after.sealed));
             self.violate("seals", || format!("{leader} begins epoch {} with {held}, sealed is {sealed}", after.epoch));
@@ -138,6 +140,18 @@ impl World {
         }
     }
 
+    // Whoever begins to lead has everything that is sealed on its disk.
+    fn check_beginning(&mut self, member: usize, epoch: Epoch) {
+        let Some(record) = self.record().filter(|record| record.epoch == epoch && !self.oracle.is_forced) else {
+            return;
+        };
+        let held = &self.members[member].held;
+        if !held.dominates_epochs(&record.sealed) {
+            let [held, sealed] = [held, &record.sealed].map(super::logs::text);
+            self.violate("seals", || format!("m{member} begins to lead {epoch} with {held}, sealed is {sealed}"));
+        }
+    }
+
     /// What a member says of itself agrees with the record's history.
     pub fn check_role(&mut self, member: usize) {
         let Some(status) = self.status_of(member).filter(|status| status.is_loaded) else { return };
@@ -154,6 +168,9 @@ impl World {
         state.stands = (role == RoleName::Candidate).then_some(promised);
         if had_led.is_some() && state.leads.is_none() {
             self.coverage.saw(Moment::Fenced);
+        }
+        if had_led.is_none() && role == RoleName::Leader {
+            self.check_beginning(member, epoch);
         }
         let name = self.members[member].name().clone();
         if role == RoleName::Leader && self.oracle.leaders.get(&epoch) != Some(&name) {
