@@ -17,6 +17,7 @@ mod hibernation;
 mod hostile;
 mod keepalive;
 mod lattice;
+mod member;
 mod messages;
 mod outbox;
 mod protocol_doc;

@@ -8,7 +8,7 @@ use super::text;
 use crate::error::Error;
 use crate::frontier::Frontier;
 use crate::ids::{Epoch, Generation, Lsn};
-use crate::limits::LOSS_WINDOWS_MAX;
+use crate::limits::{FRONTIER_LOGS_MAX, LOSS_WINDOWS_MAX};
 use std::fmt;
 use std::str::FromStr;
 
@@ -86,6 +86,8 @@ pub enum Refusal {
     NotSealed(Epoch),
     /// An operator has to say first that writes may be lost.
     NotForced,
+    /// There are as many epochs with entries as a frontier can name.
+    TooManyEpochs,
 }
 
 impl Record {
@@ -207,6 +209,10 @@ impl Record {
         if let Some((epoch, length)) = self.sealed.epochs().find(|(epoch, length)| sealed.lsn(*epoch) < *length) {
             return Err(Refusal::Shorter { epoch, sealed: length, proposed: sealed.lsn(epoch) });
         }
+        // One more than can be named could be read by nobody.
+        if sealed.epochs().count() >= FRONTIER_LOGS_MAX {
+            return Err(Refusal::TooManyEpochs);
+        }
         let state = State::Active { leader: leader.clone() };
         // What it appends counts from here on.
         let next = self.admit([leader.clone()].into_iter());
@@ -237,6 +243,10 @@ impl fmt::Display for Refusal {
                 write!(f, "epoch {epoch} is sealed at {sealed} entries and cannot be cut to {proposed}")
             }
             Refusal::NotSealed(epoch) => write!(f, "epoch {epoch} is not over"),
+            Refusal::TooManyEpochs => write!(
+                f,
+                "the database has had {FRONTIER_LOGS_MAX} leaders that wrote, as many as a frontier names; keep the one it has"
+            ),
             Refusal::NotForced => f.write_str("the election is no forced one: data loss was not accepted"),
         }
     }

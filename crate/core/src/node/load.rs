@@ -15,6 +15,7 @@ use crate::wire::{Reader, Writer};
 const GENERATION: &str = "generation";
 const CHECKPOINT: &str = "held";
 const MEMBER: &str = "member";
+const RECORD: &str = "record";
 
 /// How far the start has come.
 #[derive(Default)]
@@ -148,6 +149,10 @@ impl Node {
             group.load(Epoch(value.uint()?), Epoch(value.uint()?), value.uint()? == 1, &self.visible);
             value.end()?;
         }
+        if let (Some(mut value), Some(group)) = (fact(RECORD), &mut self.group) {
+            let text = String::from_utf8_lossy(value.rest()).into_owned();
+            group.load_record(text.parse()?);
+        }
         Ok(())
     }
 
@@ -156,6 +161,11 @@ impl Node {
         let mut value = Writer::default();
         value.fixed(self.generation.0).uint(1);
         StoreOp::Put { table: Table::Meta, key: store::meta_key(GENERATION), value: value.0 }
+    }
+
+    /// The change that stores what the group's record said last: who counts is known from the start on.
+    pub(super) fn record_row(&self, text: &str) -> StoreOp {
+        StoreOp::Put { table: Table::Meta, key: store::meta_key(RECORD), value: text.as_bytes().to_vec() }
     }
 
     /// The change that stores what this member has promised.

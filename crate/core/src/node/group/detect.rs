@@ -102,7 +102,7 @@ impl Node {
             Some(false) if is_leader => {
                 // It is there, and sends what there is to send.
                 self.g().asking = None;
-                self.g().is_missed = false;
+                self.g().missed = None;
                 self.set_isolated(false);
                 let is_needed = !self.conns.is_empty() || !self.g_ref().forwarding.is_empty();
                 if is_needed {
@@ -124,7 +124,9 @@ impl Node {
         let Some(asking) = &self.g_ref().asking else { return };
         if asking.missing.len() >= needed {
             self.g().asking = None;
-            self.g().is_missed = true;
+            let record = self.g_ref().record.as_ref();
+            let missed = record.map(|record| (record.epoch, record.leader().cloned()));
+            self.g().missed = missed;
             // Those who may lead have heard that somebody misses the leader, and miss it as well.
             return self.read_record(if self.can_stand() { Reading::Elect } else { Reading::Look });
         }

@@ -17,7 +17,7 @@ use crate::segment::Segment;
 use crate::store::{Row, StoreOp};
 
 /// How many moments a member that holds back remembers.
-const DELAYED_MAX: usize = 1024;
+const DELAYED_MAX: u64 = 1024;
 
 /// How far an epoch may be beyond all that were heard of before.
 const EPOCHS_AHEAD_MAX: u64 = 1 << 32;
@@ -327,7 +327,7 @@ impl Node {
         };
         if !append.is_deaf {
             group.asking = None;
-            group.is_missed = false;
+            group.missed = None;
         }
         self.set_isolated(false);
         if self.log.epoch != epoch {
@@ -385,22 +385,18 @@ impl Node {
 
     // What has become stable now is shown when the delay is over.
     fn hold_back(&mut self) {
-        if self.g_ref().delay().is_none() {
-            return;
-        }
+        let Some(delay) = self.g_ref().delay() else { return };
         let reach = self.g_ref().stable.meet(&self.log.held);
         let group = self.g();
         let last = group.delayed.back().map_or(&group.shown_late, |(_, reach)| reach);
         if !last.dominates_epochs(&reach) {
-            group.delayed.push_back((group.now, reach));
-            if group.delayed.len() > DELAYED_MAX {
-                // Of each two the later one says it for both, and a little late for the first.
-                let mut left = group.delayed.len();
-                group.delayed.retain(|_| {
-                    left -= 1;
-                    left.is_multiple_of(2)
-                });
+            // At most so many moments, each late by a little: what is held back is shown no earlier for that.
+            let step = Millis(delay.0 / DELAYED_MAX);
+            let before_last = group.delayed.iter().rev().nth(1).map(|(since, _)| *since);
+            if before_last.is_some_and(|since| group.now.since(since) < step) {
+                group.delayed.pop_back();
             }
+            group.delayed.push_back((group.now, reach));
         }
     }
 

@@ -104,8 +104,12 @@ impl Node {
                 let epoch = Epoch(self.log.epoch.0 + 1);
                 let to = handing.to.clone();
                 self.set_step(Step::Promising { mine: false, theirs: false });
-                if let Some(handing) = self.g().leading().and_then(|leading| leading.handing.as_mut()) {
+                let group = self.g();
+                let least = group.now.after(Millis(2 * group.settings().call.0));
+                if let Some(handing) = group.leading().and_then(|leading| leading.handing.as_mut()) {
                     handing.drained = held;
+                    // From here on giving up means an election, however little time was allowed.
+                    handing.until = handing.until.max(least);
                 }
                 self.g().promised = epoch;
                 let row = self.promise_row();

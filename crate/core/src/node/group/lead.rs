@@ -20,7 +20,7 @@ impl Node {
         (group.led, group.is_joined) = (epoch, true);
         group.epoch_since = Some(group.now);
         group.asking = None;
-        group.is_missed = false;
+        group.missed = None;
         group.told = Told::default();
         group.stable.join(&visible);
         if let Some(record) = group.record.as_ref().filter(|record| record.epoch == epoch) {

@@ -249,6 +249,11 @@ impl Node {
         let group = self.g_ref();
         let config = &group.config;
         let is_first = config.first_leader() == Some(&config.me);
+        if group.is_leading() && group.record.as_ref().is_some_and(|record| record.epoch == self.log.epoch) {
+            // The store has lost it. Whoever leads knows what it said.
+            let record = group.record.clone().expect("looked at above");
+            return self.swap_record(Swapping::Create, record);
+        }
         if !is_first {
             // It may not even run: nothing wakes it as long as nobody asks it anything.
             if let Some(first) = config.first_leader().cloned() {
@@ -273,9 +278,11 @@ impl Node {
 
     fn elect_if_unchanged(&mut self) {
         let group = self.g_ref();
-        let Some(record) = group.record.as_ref().filter(|_| group.is_missed) else { return };
+        // What was read may be news: a leader that was not missed gets its time first.
+        let Some((epoch, leader)) = &group.missed else { return };
+        let is_unchanged = |record: &&Record| record.epoch == *epoch && record.leader() == leader.as_ref();
+        let Some(record) = group.record.as_ref().filter(is_unchanged) else { return };
         let is_missed = match (&record.state, &group.role) {
-            // A leader that is new here gets its time first.
             (State::Active { leader }, Role::Following { leader: known, deadline: Some(_) }) => {
                 known.as_ref() == Some(leader) || *leader == group.config.me || known.is_none()
             }
@@ -312,8 +319,13 @@ impl Node {
         group.known = record.epoch.max(group.known);
         group.members = group.with_own_addresses(&record.members);
         group.quorum = record.quorum;
+        let is_same = group.record.as_ref() == Some(&record);
         group.record = Some(record.clone());
         self.adopt_members();
+        if !is_same {
+            let row = self.record_row(&record.to_string());
+            self.store(vec![row], Storing::Fact);
+        }
         if !self.g_ref().is_joined && self.g_ref().promised < record.epoch {
             // What this storage promised before it was lost, was not above what the record says now.
             self.g().promised = record.epoch;

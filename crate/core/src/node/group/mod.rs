@@ -98,8 +98,8 @@ pub(super) struct Group {
     known: Epoch,
     /// The newest epoch that it has led.
     led: Epoch,
-    /// Whether enough others miss the leader as well, and it has not been heard since.
-    is_missed: bool,
+    /// The epoch and the leader that enough others miss as well, and that have not been heard since.
+    missed: Option<(Epoch, Option<MemberName>)>,
     /// Whether its promises count: storage that is new has to hold what a quorum holds first.
     is_joined: bool,
     /// What a quorum holds, as far as is known here, and what every voter holds.
@@ -136,7 +136,7 @@ impl Group {
             promised: Epoch(0),
             known: Epoch(0),
             led: Epoch(0),
-            is_missed: false,
+            missed: None,
             is_joined: false,
             stable: Frontier::default(),
             all: Frontier::default(),
@@ -168,6 +168,14 @@ impl Group {
         // What was shown, a quorum held.
         self.stable.join(shown);
         self.shown_late.join(shown);
+    }
+
+    /// The record as it was known before the start.
+    pub(super) fn load_record(&mut self, record: Record) {
+        self.members = self.with_own_addresses(&record.members);
+        self.quorum = record.quorum;
+        self.known = record.epoch.max(self.known);
+        self.record = Some(record);
     }
 
     pub(super) fn set_now(&mut self, now: Millis) {
@@ -331,8 +339,8 @@ impl Node {
             (Concern::Leader, _) => self.held_by_leader().lsn(epoch),
             (Concern::Quorum, _) => stable,
             (Concern::All, _) => all,
-            (concern, Some(leader)) if epoch == self.log.epoch => {
-                concern.reached(&group.members, group.quorum, leader, &self.member_progress())
+            (concern, Some(leader)) if epoch == self.log.epoch || group.is_leading() => {
+                concern.reached(&group.members, group.quorum, leader, &self.member_progress(epoch))
             }
             // Of an earlier epoch it is known what a quorum holds, and what all voters do.
             (Concern::Count(n), _) if *n <= group.quorum => stable,
@@ -393,7 +401,8 @@ impl Node {
         self.g().now = now;
         self.adopt_members();
         let group = self.g_ref();
-        if group.led > Epoch(0) && group.led == group.promised {
+        // Without the record nobody knows whom a quorum is made of.
+        if group.led > Epoch(0) && group.led == group.promised && group.record.is_some() {
             let epoch = group.led;
             self.begin_tenure(epoch);
             self.g().leading().expect("a tenure has begun").is_stored = true;

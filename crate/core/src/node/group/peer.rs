@@ -54,11 +54,6 @@ impl Peer {
         self.held.is_some() && self.failures == 0
     }
 
-    // A voter with new storage has to catch up before it counts.
-    fn counted(&self) -> Option<&Self> {
-        Some(self).filter(|peer| peer.is_joined)
-    }
-
     /// Tries it at once, whatever happened before.
     pub(super) fn try_now(&mut self) {
         self.retry_at = None;
@@ -292,7 +287,7 @@ impl Node {
         for (epoch, end) in held.epochs().filter(|(epoch, end)| group.all.lsn(*epoch) < *end) {
             let theirs = |name: &MemberName| match group.peers.get(name) {
                 // It counts once the record says so: until then it may start anew and know of nothing.
-                Some(peer) if !peer.is_joined || !group.has_joined(name) => Lsn(0),
+                Some(_) if !group.counts(name) => Lsn(0),
                 Some(peer) => peer.held.as_ref().map_or(Lsn(0), |held| held.lsn(epoch)).min(end),
                 None => end,
             };
@@ -308,8 +303,7 @@ impl Node {
         if !group.is_leading() {
             return;
         }
-        let mut confirmed: Vec<u64> =
-            group.voters().filter_map(|name| Some(group.peers.get(name)?.counted()?.confirmed)).collect();
+        let mut confirmed: Vec<u64> = group.counted().map(|peer| peer.confirmed).collect();
         confirmed.sort_unstable_by(|a, b| b.cmp(a));
         let others = group.quorum - 1;
         let round = if others == 0 { u64::MAX } else { confirmed.get(others - 1).copied().unwrap_or(0) };
@@ -321,11 +315,15 @@ impl Node {
 
     // How far each member holds the leader's epoch.
     fn progress_list(&self) -> Vec<Progress> {
+        self.member_progress(self.log.epoch)
+    }
+
+    /// How far each member holds an epoch; a follower was told of its leader's own.
+    pub(in crate::node) fn member_progress(&self, epoch: Epoch) -> Vec<Progress> {
         let group = self.g_ref();
         if !group.is_leading() {
             return group.told.progress.clone();
         }
-        let epoch = self.log.epoch;
         let of = |name: &MemberName| match group.peers.get(name) {
             Some(peer) => (peer.held.as_ref().map_or(Lsn(0), |held| held.lsn(epoch)), peer.is_connected()),
             None => (self.held(epoch), true),
@@ -335,11 +333,6 @@ impl Node {
             Progress { name, durable, is_connected }
         };
         group.members.iter().map(|member| progress(member.name.clone())).collect()
-    }
-
-    /// How far each member holds the epoch of the leader that this one is or follows.
-    pub(in crate::node) fn member_progress(&self) -> Vec<Progress> {
-        self.progress_list()
     }
 
     // How soon the next sign of life follows; zero while there is nothing to be alive for.
@@ -384,8 +377,9 @@ impl Node {
         let group = self.g();
         let limit = group.settings().lag_alarm_entries;
         let Some(peer) = group.peers.get_mut(name) else { return };
-        let Some(theirs) = &peer.held else { return };
-        let entries = held.entries_beyond(theirs);
+        // One that has not answered this leader yet may hold nothing.
+        let theirs = peer.held.clone().unwrap_or_default();
+        let entries = held.entries_beyond(&theirs);
         let is_alarm = if peer.is_alarmed { entries > limit / 2 } else { entries > limit };
         if std::mem::replace(&mut peer.is_alarmed, is_alarm) != is_alarm {
             self.event(Event::Lag { member: name.clone(), entries, is_alarm });
@@ -410,6 +404,15 @@ impl super::Group {
         self.record.as_ref().is_none_or(|record| record.has_joined(voter))
     }
 
+    // Whether what a voter says counts: with new storage it has to catch up first, and the record has to know of it.
+    fn counts(&self, voter: &MemberName) -> bool {
+        self.peers.get(voter).is_some_and(|peer| peer.is_joined) && self.has_joined(voter)
+    }
+
+    fn counted(&self) -> impl Iterator<Item = &Peer> {
+        self.voters().filter(|name| self.counts(name)).filter_map(|name| self.peers.get(name))
+    }
+
     /// Voters whose promises count and of whom the record does not know it.
     pub(super) fn newly_joined(&self) -> Vec<MemberName> {
         let is_new =
@@ -420,8 +423,7 @@ impl super::Group {
     /// When a quorum was last heard of, counted from the question and not from the answer.
     pub(super) fn last_quorum(&self) -> Option<Millis> {
         let others = self.quorum - 1;
-        let mut heard: Vec<Millis> =
-            self.voters().filter_map(|name| self.peers.get(name)?.counted()?.confirmed_at).collect();
+        let mut heard: Vec<Millis> = self.counted().filter_map(|peer| peer.confirmed_at).collect();
         heard.sort_unstable_by(|a, b| b.cmp(a));
         if others == 0 { Some(self.now) } else { heard.get(others - 1).copied() }
     }
