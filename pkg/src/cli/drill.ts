@@ -8,7 +8,7 @@ import { SECRET_OPTION, secretOf } from "./secret.js";
 import { table } from "./table.js";
 
 const ROUNDS = 5;
-const ROUNDS_MAX = 10_000;
+const ROUNDS_MAX = 500;
 const WRITERS = 4;
 const WRITERS_MAX = 64;
 
