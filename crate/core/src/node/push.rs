@@ -31,13 +31,11 @@ impl Node {
         } else if connection.halted.contains(&origin) {
             return Ok(());
         }
-        let pushed = connection.own.get_or_default(origin);
-        *pushed = last.max(*pushed);
         if !self.is_leading() {
             return self.forward(Forwarded { conn: conn.0, resume, prev, batch });
         }
         let (outcome, repeated) = self.append(resume, prev, batch);
-        let result = self.end_push(conn, outcome);
+        let result = self.end_push(conn, origin, last, outcome);
         if let Some(seq) = repeated {
             self.acknowledge_repeat(origin, seq);
         }
@@ -80,8 +78,16 @@ impl Node {
         (Outcome::Taken, repeated)
     }
 
-    /// Tells a replica what became of its push.
-    pub(super) fn end_push(&mut self, conn: ConnId, outcome: Outcome) -> Result<(), Error> {
+    /// Tells a replica what became of its push, which ended with the write `last`.
+    pub(super) fn end_push(&mut self, conn: ConnId, origin: Origin, last: Seq, outcome: Outcome) -> Result<(), Error> {
+        // What was refused, or ignored behind it, is sent to it like anybody's should another tab push it after all.
+        let done = match &outcome {
+            Outcome::Taken => last,
+            Outcome::Rejected { seq, .. } => Seq(seq.0.saturating_sub(1)),
+            Outcome::Closed { .. } => Seq(0),
+        };
+        let pushed = self.conn(conn).own.get_or_default(origin);
+        *pushed = done.max(*pushed);
         match outcome {
             Outcome::Taken => {}
             Outcome::Rejected { origin, seq, error } => {

@@ -40,8 +40,7 @@ impl Node {
     /// Passes a client's push on.
     pub(in crate::node) fn forward(&mut self, push: Forwarded) -> Result<(), Error> {
         // What is here already comes no more, and is acknowledged when it is held as that asks for.
-        let last = push.batch.writes.last().map_or(Seq(0), |write| write.seq);
-        let origin = push.batch.writes[0].origin;
+        let (origin, last) = push.ends();
         if self.origins.get(origin).is_some_and(|place| place.seq >= last) {
             self.acknowledge_repeat(origin, last);
         }
@@ -104,7 +103,8 @@ impl Node {
         if let Outcome::Rejected { origin, .. } = outcome {
             self.drop_waiting(push.conn, origin);
         }
-        if let Err(error) = self.end_push(conn, outcome) {
+        let (origin, last) = push.ends();
+        if let Err(error) = self.end_push(conn, origin, last, outcome) {
             self.close(conn, error, Millis(0));
         }
         self.attach_if_changed(conn);
@@ -193,8 +193,9 @@ impl Node {
             } else if state.halted.contains(&origin) {
                 continue;
             }
+            let (origin, last) = push.ends();
             let (outcome, repeated) = self.append(push.resume, push.prev, push.batch);
-            if let Err(error) = self.end_push(conn, outcome) {
+            if let Err(error) = self.end_push(conn, origin, last, outcome) {
                 self.close(conn, error, Millis(0));
             } else if let Some(seq) = repeated {
                 self.acknowledge_repeat(origin, seq);
@@ -275,6 +276,13 @@ impl Node {
                 }
             }
         }
+    }
+}
+
+impl Forwarded {
+    // Whose it is, and its last write.
+    fn ends(&self) -> (Origin, Seq) {
+        (self.batch.writes[0].origin, self.batch.writes.last().map_or(Seq(0), |write| write.seq))
     }
 }
 
