@@ -28,8 +28,8 @@ const GROUP_ROWS_MAX: usize = 64;
 enum Loading {
     /// To be read once nothing waits to be stored.
     Wanted,
-    /// Its row and its updates are being read; how many answers are still to come.
-    Reading(u8),
+    /// Its row and its updates are being read: which reading it is, and how many answers are still to come.
+    Reading(u64, u8),
     Done,
 }
 
@@ -68,6 +68,7 @@ pub(super) struct Docs {
     /// Whether some document follows the stream alone.
     has_alone: bool,
     last_group: u64,
+    last_reading: u64,
     /// The frontiers of earlier openings' streams.
     pub(super) earlier: Map<Origin, Frontier>,
 }
@@ -110,7 +111,7 @@ impl Docs {
 
     /// Whether a read of storage is under way that must see neither too much nor too little.
     pub(super) fn is_reading(&self) -> bool {
-        self.open.values().any(|doc| matches!(doc.loading, Loading::Reading(_)))
+        self.open.values().any(|doc| matches!(doc.loading, Loading::Reading(..)))
     }
 
     /// Whether a document still shows rejected writes.
@@ -192,29 +193,36 @@ impl Replica {
             return;
         }
         let wanted = self.docs.open.iter_mut().filter(|(_, doc)| doc.loading == Loading::Wanted);
-        let names: Vec<DocName> = wanted
+        let last = &mut self.docs.last_reading;
+        let readings: Vec<(DocName, u64)> = wanted
             .map(|(name, doc)| {
-                doc.loading = Loading::Reading(2);
-                name.clone()
+                *last += 1;
+                doc.loading = Loading::Reading(*last, 2);
+                (name.clone(), *last)
             })
             .collect();
-        names.into_iter().for_each(|name| self.ask_for_doc(name));
+        readings.into_iter().for_each(|(name, reading)| self.ask_for_doc(name, reading));
     }
 
-    pub(super) fn doc_row_read(&mut self, name: &DocName, row: Option<&[u8]>) -> Result<(), Error> {
+    pub(super) fn doc_row_read(&mut self, name: &DocName, reading: u64, row: Option<&[u8]>) -> Result<(), Error> {
         let frontier = row.map(|value| self.docs.load_row(value)).transpose()?;
-        if let Some(doc) = self.docs.open.get_mut(name).filter(|doc| !doc.is_rebuilding) {
+        let is_asked =
+            |doc: &&mut Doc| !doc.is_rebuilding && matches!(doc.loading, Loading::Reading(of, _) if of == reading);
+        if let Some(doc) = self.docs.open.get_mut(name).filter(is_asked) {
             doc.frontier = frontier.unwrap_or_default();
         }
-        self.doc_part_read(name, Vec::new());
+        self.doc_part_read(name, reading, Vec::new());
         Ok(())
     }
 
-    pub(super) fn doc_part_read(&mut self, name: &DocName, updates: Vec<Updates>) {
+    pub(super) fn doc_part_read(&mut self, name: &DocName, reading: u64, updates: Vec<Updates>) {
         let Some(doc) = self.docs.open.get_mut(name) else { return };
-        let Loading::Reading(parts) = doc.loading else { return };
+        let Loading::Reading(of, parts) = doc.loading else { return };
+        if of != reading {
+            return; // Of an earlier opening.
+        }
         doc.updates.extend(updates);
-        doc.loading = if parts > 1 { Loading::Reading(parts - 1) } else { Loading::Done };
+        doc.loading = if parts > 1 { Loading::Reading(of, parts - 1) } else { Loading::Done };
         if doc.loading != Loading::Done {
             return;
         }

@@ -14,8 +14,9 @@ pub(super) enum Asked {
     Meta,
     Streams,
     Outbox,
-    DocRow(DocName),
-    DocUpdates(DocName),
+    /// For which reading of the document, too: it may have been closed and opened again meanwhile.
+    DocRow(DocName, u64),
+    DocUpdates(DocName, u64),
 }
 
 impl Replica {
@@ -25,13 +26,13 @@ impl Replica {
         self.scan(Asked::Outbox, Scan::all(Table::Outbox));
     }
 
-    pub(super) fn ask_for_doc(&mut self, name: DocName) {
+    pub(super) fn ask_for_doc(&mut self, name: DocName, reading: u64) {
         let from = store::doc_key(&name);
         let to = Some([from.as_slice(), &[0]].concat());
         let row = Scan { table: Table::Docs, from, to, limit: None };
-        self.scan(Asked::DocRow(name.clone()), row);
+        self.scan(Asked::DocRow(name.clone(), reading), row);
         let updates = store::updates_of(&name);
-        self.scan(Asked::DocUpdates(name), updates);
+        self.scan(Asked::DocUpdates(name, reading), updates);
     }
 
     pub(super) fn scanned(&mut self, token: Token, rows: Vec<Row>, now: Millis) {
@@ -67,13 +68,15 @@ impl Replica {
                 }
             }
             Asked::Outbox => rows.iter().try_for_each(|row| self.outbox.load(&row.value))?,
-            Asked::DocRow(name) => self.doc_row_read(name, rows.first().map(|row| row.value.as_slice()))?,
-            Asked::DocUpdates(name) => {
+            Asked::DocRow(name, reading) => {
+                self.doc_row_read(name, *reading, rows.first().map(|row| row.value.as_slice()))?
+            }
+            Asked::DocUpdates(name, reading) => {
                 let decoded = rows.iter().map(|row| super::persist::decode_updates(&row.value));
                 let mut updates = decoded.collect::<Result<Vec<_>, Error>>()?;
                 // Keys begin with origins, which are random. In the order of the log no update waits for another.
                 updates.sort_by_key(|updates| updates.reach.epochs().last());
-                self.doc_part_read(name, updates);
+                self.doc_part_read(name, *reading, updates);
             }
         }
         Ok(())

@@ -7,7 +7,7 @@ use super::calls::Pending;
 use super::message::{Answer, Append, Ask, Call};
 use super::{Node, Role};
 use crate::error::{Code, Error};
-use crate::group::MemberName;
+use crate::group::{MemberName, Record};
 use crate::ids::{Epoch, Lsn, Millis, Token};
 use crate::node::catch_up::Reader;
 use crate::node::io::Event;
@@ -34,6 +34,8 @@ pub(super) enum Storing {
     OwnPromise { epoch: Epoch },
     /// That this member leads.
     Tenure { epoch: Epoch },
+    /// That it begins the group with this record.
+    Founding { record: Box<Record> },
     /// That its promises count, or which database this is.
     Fact,
 }
@@ -220,6 +222,7 @@ impl Node {
                     leading.is_stored = true;
                 }
             }
+            Storing::Founding { record } => self.found(*record),
             Storing::Fact => {}
         }
         self.progress();

@@ -269,8 +269,8 @@ impl Node {
             Ok(record) => {
                 (self.g().promised, self.g().is_joined) = (Epoch(1), true);
                 let row = self.promise_row();
-                self.store(vec![row], Storing::Fact);
-                self.swap_record(Swapping::Create, record);
+                // The record says that this member has joined: its storage must know it first.
+                self.store(vec![row], Storing::Founding { record: Box::new(record) });
             }
             Err(error) => self.fail(error),
         }
@@ -380,6 +380,11 @@ impl Node {
             // The storage that led is not the one that is here: the next epoch finds out what others hold.
             self.follow(None);
         }
+    }
+
+    /// This member's own part of a new group is durable.
+    pub(super) fn found(&mut self, record: Record) {
+        self.swap_record(Swapping::Create, record);
     }
 
     // What a leader must hold of what is sealed: everything, but for what a forced promotion gave up.
