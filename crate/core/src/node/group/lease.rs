@@ -55,6 +55,8 @@ pub(super) struct Lease {
     pub(super) look_at: Option<Millis>,
     /// Until when a swap that nobody knows of may still be made: until then the record is looked at again and again.
     unsure_until: Option<Millis>,
+    /// Whether what this member promised at the beginning of the group is durable.
+    is_founded: bool,
     /// How many times the record has been read.
     pub(super) reads: u64,
     /// The store's name for the record that was last read or swapped in; `None` inside if there was none.
@@ -267,6 +269,9 @@ impl Node {
         let generation = if self.generation.0 == 0 { self.config.fresh_generation } else { self.generation };
         match Record::new(generation, config.me.clone(), config.members.clone(), config.quorum) {
             Ok(record) => {
+                if self.g_ref().lease.is_founded {
+                    return self.swap_record(Swapping::Create, record);
+                }
                 (self.g().promised, self.g().is_joined) = (Epoch(1), true);
                 let row = self.promise_row();
                 // The record says that this member has joined: its storage must know it first.
@@ -384,6 +389,8 @@ impl Node {
 
     /// This member's own part of a new group is durable.
     pub(super) fn found(&mut self, record: Record) {
+        self.g().lease.is_founded = true;
+        // If the store is being asked something, the answer comes to the same.
         self.swap_record(Swapping::Create, record);
     }
 
