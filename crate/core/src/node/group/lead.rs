@@ -50,6 +50,7 @@ impl Node {
         self.end_handing_over();
         self.end_candidacy();
         self.g().role = Role::Following { leader: None, deadline: None };
+        self.look_now_and_then(false);
         self.g().told = Told::default();
         self.forget_streams();
         self.miss_leader_in(timeout);

@@ -53,6 +53,8 @@ pub(super) struct Lease {
     pub(super) retry_at: Option<Millis>,
     /// When to look at the record again because of that.
     pub(super) look_at: Option<Millis>,
+    /// When to look at it in any case.
+    pub(super) routine_at: Option<Millis>,
     /// Until when a swap that nobody knows of may still be made: until then the record is looked at again and again.
     unsure_until: Option<Millis>,
     /// Whether what this member promised at the beginning of the group is durable.
@@ -185,9 +187,8 @@ impl Node {
     /// record tells.
     pub(super) fn look_now_and_then(&mut self, is_wanted: bool) {
         let group = self.g();
-        if is_wanted && group.lease.look_at.is_none() {
-            group.lease.look_at = Some(group.now.after(Millis(LOOK_MS)));
-        }
+        // Without clients there is no hurry, and no timer.
+        group.lease.routine_at = is_wanted.then(|| group.lease.routine_at.unwrap_or(group.now.after(Millis(LOOK_MS))));
     }
 
     fn store_is_away(&mut self, reading: Reading) {
@@ -205,8 +206,8 @@ impl Node {
             self.read_wanted();
         }
         let lease = &mut self.g().lease;
-        if lease.look_at.is_some_and(|at| at <= now) {
-            lease.look_at = None;
+        let is_due = |at: &mut Millis| *at <= now;
+        if lease.look_at.take_if(is_due).is_some() | lease.routine_at.take_if(is_due).is_some() {
             self.read_record(Reading::Look);
         }
     }

@@ -477,8 +477,15 @@ impl Node {
             Role::Leading(leading) => leading.handing.as_ref().map(|handing| handing.until),
         };
         let delayed = group.delayed.front().zip(group.delay()).map(|((since, _), delay)| since.after(delay));
-        let due =
-            [role, delayed, group.lease.retry_at, group.lease.look_at, group.forwarding.retry_at, self.next_feed()];
+        let due = [
+            role,
+            delayed,
+            group.lease.retry_at,
+            group.lease.look_at,
+            group.lease.routine_at,
+            group.forwarding.retry_at,
+            self.next_feed(),
+        ];
         due.into_iter().flatten().min()
     }
 
