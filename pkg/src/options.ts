@@ -142,7 +142,9 @@ function milliseconds(value: unknown, name: string): number {
 
 /** Checks that options are an object with no names but these. */
 export function known(options: object, names: readonly string[], where: string): void {
-  if (typeof options !== "object" || options === null) throw malformed(`${where}: options are an object`);
+  if (typeof options !== "object" || options === null || Array.isArray(options)) {
+    throw malformed(`${where}: options are an object`);
+  }
   const unknown = Object.keys(options).find((name) => !names.includes(name));
   if (unknown !== undefined) throw malformed(`${where} knows no option ${show(unknown)}; it knows ${names.join(", ")}`);
 }
