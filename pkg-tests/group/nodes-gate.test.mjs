@@ -21,7 +21,7 @@ test("a group that cannot be meant is refused with what is wrong with it", () =>
   const refused = [
     ["{", /HEADWATER_GROUP: .*JSON/],
     ["null", /options are an object/],
-    [[], /members/],
+    [[], /options are an object/],
     [{ ...good, nodes: 1 }, /no option "nodes"/],
     [{ ...good, members: [] }, /at least one/],
     [{ ...good, members: "paris" }, /members is a list/],

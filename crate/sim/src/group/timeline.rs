@@ -20,7 +20,7 @@ pub fn call(bytes: &[u8]) -> String {
         Ask::Misses => "misses".into(),
         Ask::Forward { pushes } => format!("forward {} pushes", pushes.len()),
         Ask::Barrier { frontier } => format!("barrier at {}", logs(&frontier)),
-        Ask::News { .. } => "news".into(),
+        Ask::News => "news".into(),
     };
     format!("[{epoch}] {text}")
 }
