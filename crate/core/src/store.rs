@@ -66,6 +66,17 @@ pub enum StoreOp {
     },
 }
 
+/// What must stand in storage for a commit to happen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guard {
+    /// Where.
+    pub table: Table,
+    /// The row's key.
+    pub key: Vec<u8>,
+    /// The row's value; `None` if there must be no row.
+    pub value: Option<Vec<u8>>,
+}
+
 /// A question to storage: rows from `from` on, in key order, below `to`.
 ///
 /// Questions are answered in the order in which they are asked, and none sees an older state than the one before it: a

@@ -25,6 +25,7 @@ mod reads;
 mod rejection;
 mod reset;
 mod samples;
+mod shared_tabs;
 mod storage;
 mod tabs;
 mod waits;

@@ -4,7 +4,7 @@
 
 use headwater_core::Error;
 use headwater_core::ids::Token;
-use headwater_core::store::{Row, Scan, StoreOp};
+use headwater_core::store::{Guard, Row, Scan, StoreOp};
 use js_sys::{Array, Object, Reflect, Uint8Array};
 use wasm_bindgen::JsValue;
 
@@ -35,6 +35,15 @@ impl Effect {
     pub(crate) fn persist(token: Token, ops: Vec<StoreOp>) -> Self {
         let ops: Array = ops.into_iter().map(|op| op_to_js(op).done()).collect();
         Self::new("persist").with("token", token.0 as f64).with("ops", ops)
+    }
+
+    /// What must stand in storage for a commit to happen: `{ table, key, value? }`.
+    pub(crate) fn guarded(self, guard: Option<Guard>) -> Self {
+        let guard = guard.map(|Guard { table, key, value }| {
+            let guard = Effect::plain().with("table", table.as_str()).with("key", bytes_to_js(&key));
+            guard.with_some("value", value.as_deref().map(bytes_to_js)).done()
+        });
+        self.with_some("guard", guard)
     }
 
     pub(crate) fn scan(token: Token, scan: Scan) -> Self {

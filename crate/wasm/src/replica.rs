@@ -6,7 +6,7 @@ use crate::doc::DocHandle;
 use crate::effect::{Effect, bytes_to_js, error_to_js, rows_from_js};
 use crate::host::{doc_name, malformed, millis, parse_bookmark, storage_error, throw};
 use headwater_core::group::{Concern, MemberName};
-use headwater_core::replica::{self, Config, Input, Output, Phase, Wait};
+use headwater_core::replica::{self, Config, Input, Output, Phase, TabRole, Wait};
 use headwater_core::session::Consistency;
 use headwater_core::sorted::Map;
 use headwater_core::{Code, DocName, Error, Origin, Part, Seq, Stage, Token};
@@ -33,9 +33,9 @@ pub struct Replica {
 impl Replica {
     /// A replica that begins by reading its storage. `origin` and `seed` are random, never used before.
     #[wasm_bindgen(constructor)]
-    pub fn new(origin: u64, has_leader: bool, is_durable: bool, seed: u64) -> Self {
+    pub fn new(origin: u64, has_leader: bool, is_durable: bool, seed: u64, shares_storage: bool) -> Self {
         console_error_panic_hook::set_once();
-        let config = Config { origin: Origin(origin), has_leader, is_durable, jitter_seed: seed };
+        let config = Config { origin: Origin(origin), has_leader, is_durable, jitter_seed: seed, shares_storage };
         Self { core: replica::Replica::new(config), docs: Map::default(), entropy: seed }
     }
 
@@ -48,6 +48,37 @@ impl Replica {
     /// A commit is durable.
     pub fn persisted(&mut self, token: f64, now: f64) {
         self.handle(Input::Persisted { token: Token(token as u64) }, now);
+    }
+
+    /// A commit did not happen, since its guard did not hold.
+    pub fn fenced(&mut self, token: f64, now: f64) {
+        self.handle(Input::Fenced { token: Token(token as u64) }, now);
+    }
+
+    /// A message from another tab.
+    pub fn tab(&mut self, bytes: Vec<u8>, now: f64) {
+        self.handle(Input::Tab { bytes }, now);
+    }
+
+    /// The lock is this tab's.
+    pub fn hold(&mut self, now: f64) {
+        self.handle(Input::Hold, now);
+    }
+
+    /// The lock was taken from this tab.
+    pub fn unhold(&mut self, now: f64) {
+        self.handle(Input::Unhold, now);
+    }
+
+    /// That tab is closed, or dead.
+    #[wasm_bindgen(js_name = tabGone)]
+    pub fn tab_gone(&mut self, origin: u64, now: f64) {
+        self.handle(Input::TabGone { origin: Origin(origin) }, now);
+    }
+
+    /// The database is being closed.
+    pub fn leave(&mut self, now: f64) {
+        self.handle(Input::Leave, now);
     }
 
     /// Storage has failed for good.
@@ -237,7 +268,10 @@ impl Replica {
                 Effect::new("rebuilt").with("doc", doc.as_str())
             }
             Output::Scan { token, scan } => Effect::scan(token, scan),
-            Output::Persist { token, ops } => Effect::persist(token, ops),
+            Output::Persist { token, ops, guard } => Effect::persist(token, ops).guarded(guard),
+            Output::TellTabs { bytes } => Effect::new("tellTabs").with("bytes", bytes_to_js(&bytes)),
+            Output::Steal => Effect::new("steal"),
+            Output::WatchTab { origin } => Effect::new("watchTab").with("origin", origin.0),
             Output::Connect { attempt } => Effect::new("connect").with("attempt", attempt as f64),
             Output::Disconnect => Effect::new("disconnect"),
             Output::Send { bytes } => Effect::new("send").with("bytes", bytes_to_js(&bytes)),
@@ -350,7 +384,7 @@ impl Replica {
             .done())
     }
 
-    /// Where it stands: `{ phase, epoch, member, memberRole, generation, entries, staleness, isStored, error }`.
+    /// Where it stands: `{ phase, tab, epoch, member, memberRole, generation, entries, staleness, isStored, error }`.
     pub fn status(&self, now: f64) -> JsValue {
         let lag = self.core.database_lag(millis(now));
         let phase = match self.core.phase() {
@@ -360,9 +394,15 @@ impl Replica {
             Phase::Live => "live",
             Phase::Blocked => "blocked",
         };
+        let tab = match self.core.tab_role() {
+            TabRole::Alone => "alone",
+            TabRole::Holder => "holder",
+            TabRole::Member => "member",
+        };
         let served = self.core.served();
         Effect::plain()
             .with("phase", phase)
+            .with("tab", tab)
             .with_some("member", served.and_then(|node| node.member.as_ref()).map(|name| name.as_str()))
             .with_some("memberRole", served.and_then(|node| node.role).map(|role| role.as_str()))
             .with("generation", self.core.generation().0)

@@ -17,6 +17,7 @@ mod outbox;
 mod persist;
 mod reads;
 mod reject;
+mod tabs;
 mod waits;
 
 use crate::batch::{Part, Write};
@@ -30,7 +31,7 @@ use crate::limits::OUTBOX_BYTES_MAX;
 use crate::session::{Consistency, Session};
 use crate::sorted::Map;
 use crate::stage::Stage;
-use crate::store::{Row, Scan, StoreOp};
+use crate::store::{Guard, Row, Scan, StoreOp};
 use docs::Docs;
 use link::Link;
 pub use link::Phase;
@@ -39,6 +40,8 @@ use persist::Persister;
 use reads::Reads;
 use std::collections::VecDeque;
 use std::rc::Rc;
+use tabs::Tabs;
+pub use tabs::{TAB_ANSWER_MS_MAX, TAB_PING_INTERVAL, TabRole};
 use waits::Waits;
 
 /// What a replica is told when it is made.
@@ -52,6 +55,8 @@ pub struct Config {
     pub is_durable: bool,
     /// A random number from which the reconnect delays are derived.
     pub jitter_seed: u64,
+    /// Whether other tabs may have the same storage open, with a channel to them and a lock that one of them holds.
+    pub shares_storage: bool,
 }
 
 /// What happens to a replica.
@@ -69,6 +74,27 @@ pub enum Input {
         /// Which.
         token: Token,
     },
+    /// The commit did not happen, since its guard did not hold.
+    Fenced {
+        /// Which.
+        token: Token,
+    },
+    /// A message from another tab.
+    Tab {
+        /// The message.
+        bytes: Vec<u8>,
+    },
+    /// The lock is this tab's.
+    Hold,
+    /// The lock was taken from this tab.
+    Unhold,
+    /// A tab is closed, or dead.
+    TabGone {
+        /// Which.
+        origin: Origin,
+    },
+    /// The database is being closed: nothing is sent any more, and what is not stored yet is stored.
+    Leave,
     /// Storage has failed for good; nothing more is written to it.
     StorageFailed {
         /// How.
@@ -168,6 +194,20 @@ pub enum Output {
         token: Token,
         /// All or none of them.
         ops: Vec<StoreOp>,
+        /// What must stand in storage; otherwise nothing is changed, and the answer is `Fenced`.
+        guard: Option<Guard>,
+    },
+    /// Tell all other tabs.
+    TellTabs {
+        /// The message.
+        bytes: Vec<u8>,
+    },
+    /// Take the lock from whoever has it, then answer `Hold`.
+    Steal,
+    /// Answer `TabGone` once that tab is not there any more.
+    WatchTab {
+        /// Which.
+        origin: Origin,
     },
     /// Open a socket to a node of the database. With several addresses it is the one at `attempt` modulo their number:
     /// the same one for as long as connections work, and the next one after each that did not.
@@ -268,6 +308,7 @@ pub struct Replica {
     docs: Docs,
     link: Link,
     persister: Persister,
+    tabs: Tabs,
     waits: Waits,
     reads: Reads,
     sessions: Map<u64, Session>,
@@ -287,8 +328,9 @@ impl Replica {
             is_ready: false,
             outbox: Outbox::new(config.origin),
             docs: Docs::default(),
-            link: Link::new(config.has_leader, config.jitter_seed),
+            link: Link::new(config.has_leader, config.shares_storage, config.jitter_seed),
             persister: Persister::default(),
+            tabs: Tabs::new(config.origin, config.shares_storage),
             waits: Waits::default(),
             reads: Reads::default(),
             sessions: Map::default(),
@@ -307,7 +349,13 @@ impl Replica {
     pub fn handle(&mut self, input: Input, now: Millis) {
         match input {
             Input::Scanned { token, rows } => self.scanned(token, rows, now),
-            Input::Persisted { token } => self.persisted(token),
+            Input::Persisted { token } => self.persisted(token, now),
+            Input::Fenced { token } => self.fenced(token, now),
+            Input::Tab { bytes } => self.tab_message(bytes, now),
+            Input::Hold => self.hold(now),
+            Input::Unhold => self.step_down(now),
+            Input::TabGone { origin } => self.tab_gone(origin, now),
+            Input::Leave => self.leave(now),
             Input::StorageFailed { error } => self.storage_failed(error),
             Input::Connected => self.connected(now),
             Input::Frame { bytes } => self.frame(&bytes, now),
@@ -326,6 +374,7 @@ impl Replica {
     /// The next thing to do; `None` when there is nothing more.
     pub fn poll(&mut self, now: Millis) -> Option<Output> {
         if self.outputs.is_empty() && self.is_ready {
+            self.tell_members();
             self.send_unsent();
             self.subscribe_unsubscribed();
             self.ask_leader(now);
@@ -349,7 +398,8 @@ impl Replica {
     pub fn next_timeout(&self) -> Option<Millis> {
         // Before storage has answered there is nothing that a tick could do for the link.
         let link = if self.is_ready { self.link.next_timeout() } else { None };
-        [self.waits.next_deadline(), link].into_iter().flatten().min()
+        let tabs = if self.is_ready { self.tabs.next_timeout() } else { None };
+        [self.waits.next_deadline(), link, tabs].into_iter().flatten().min()
     }
 
     /// Whether a transaction may begin now; asked before, since an applied one cannot be taken back.

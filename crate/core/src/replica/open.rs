@@ -3,7 +3,7 @@
 use super::{Input, Output, Replica};
 use crate::error::{Code, Error};
 use crate::frontier::Frontier;
-use crate::ids::{DocName, Generation, Millis, Token};
+use crate::ids::{DocName, Generation, Millis, Origin, Token};
 use crate::store::{self, Row, Scan, Table};
 
 pub(super) const GENERATION: &str = "generation";
@@ -17,6 +17,10 @@ pub(super) enum Asked {
     /// For which reading of the document, too: it may have been closed and opened again meanwhile.
     DocRow(DocName, u64),
     DocUpdates(DocName, u64),
+    /// The row of tabs.
+    Term,
+    /// Outbox rows of one origin, or of all.
+    Rows(Option<Origin>),
 }
 
 impl Replica {
@@ -26,13 +30,15 @@ impl Replica {
         self.scan(Asked::Outbox, Scan::all(Table::Outbox));
     }
 
-    pub(super) fn ask_for_doc(&mut self, name: DocName, reading: u64) {
+    pub(super) fn ask_for_doc(&mut self, name: DocName, reading: u64, with_updates: bool) {
         let from = store::doc_key(&name);
         let to = Some([from.as_slice(), &[0]].concat());
         let row = Scan { table: Table::Docs, from, to, limit: None };
         self.scan(Asked::DocRow(name.clone(), reading), row);
-        let updates = store::updates_of(&name);
-        self.scan(Asked::DocUpdates(name, reading), updates);
+        if with_updates {
+            let updates = store::updates_of(&name);
+            self.scan(Asked::DocUpdates(name, reading), updates);
+        }
     }
 
     pub(super) fn scanned(&mut self, token: Token, rows: Vec<Row>, now: Millis) {
@@ -41,12 +47,17 @@ impl Replica {
             let message = format!("storage does not read back ({}); nothing is overwritten", error.message);
             return self.storage_failed(Error::new(Code::Corrupt, message));
         }
+        if self.is_ready {
+            return;
+        }
         let is_opening = self.scans.values().any(|asked| matches!(asked, Asked::Meta | Asked::Streams | Asked::Outbox));
-        if !self.is_ready && !is_opening {
+        if !is_opening {
             self.is_ready = true;
-            self.outbox.loaded();
+            self.outbox.loaded(!self.tabs.stores_all());
             self.is_changed = true;
             self.outputs.push_back(Output::Ready);
+            self.say_hello();
+            self.greet_tabs(now);
             self.handle(Input::Tick, now);
         }
     }
@@ -68,6 +79,8 @@ impl Replica {
                 }
             }
             Asked::Outbox => rows.iter().try_for_each(|row| self.outbox.load(&row.value))?,
+            Asked::Term => self.term_read(rows)?,
+            Asked::Rows(of) => self.rows_read(*of, rows)?,
             Asked::DocRow(name, reading) => {
                 self.doc_row_read(name, *reading, rows.first().map(|row| row.value.as_slice()))?
             }
@@ -82,7 +95,7 @@ impl Replica {
         Ok(())
     }
 
-    fn scan(&mut self, asked: Asked, scan: Scan) {
+    pub(super) fn scan(&mut self, asked: Asked, scan: Scan) {
         let token = self.token();
         self.scans.insert(token, asked);
         self.outputs.push_back(Output::Scan { token, scan });

@@ -1,15 +1,17 @@
 //! Writes that no leader has settled yet: those of this opening, and those that earlier openings left behind.
 //!
-//! Each origin is a lane. Lanes are sent one after the other, oldest first, and the next one only when the one before
-//! is settled: what a user wrote before a reload enters the log before what they wrote after it, even if the leader
-//! refuses something in between.
+//! Each origin is a lane. Writes are sent in the order in which they came here, whatever their lane, and a lane begins only
+//! when nothing of another one is on its way: what a user wrote before a reload, or in another tab, enters the log before
+//! what they wrote when they saw it, even if the leader refuses something in between.
+//!
+//! A lane of another tab that is alive is *foreign*: that tab stores it, and this one only knows it.
 
 use crate::batch::{Batch, Write};
 use crate::error::{Code, Error};
 use crate::frontier::Frontier;
 use crate::ids::{DocName, Origin, Seq};
 use crate::limits::{BATCH_BYTES_TARGET, BATCH_WRITES_MAX, PUSH_WINDOW_BYTES};
-use crate::sorted::Map;
+use crate::sorted::{Map, Set};
 use crate::stage::Stage;
 use crate::wire::{Reader, Writer};
 use std::collections::VecDeque;
@@ -37,6 +39,10 @@ pub(super) struct Lane {
     reached: [Seq; Stage::ALL.len()],
     /// Everything up to here is settled: it has left the outbox, and no failover moves it.
     settled: Seq,
+    /// The last write that was heard of, whether it is still here or not.
+    pub(super) heard: Seq,
+    /// Whether another tab stores it.
+    pub(super) is_foreign: bool,
     /// Where the leaders' logs hold everything up to `settled`. What a leader alone has acknowledged may be at another place
     /// after a failover, so it has none here.
     place: Frontier,
@@ -44,6 +50,21 @@ pub(super) struct Lane {
 }
 
 impl Lane {
+    /// The first write that has not been sent on this connection.
+    fn unsent(&self) -> Option<&Entry> {
+        self.pending.get(self.pending.partition_point(|entry| entry.write.seq <= self.sent))
+    }
+
+    /// Everything up to here is settled, and where in the leaders' logs.
+    pub(super) fn settled(&self) -> (Seq, &Frontier) {
+        (self.settled, &self.place)
+    }
+
+    /// How far the stage has come.
+    pub(super) fn reached(&self, stage: Stage) -> Seq {
+        self.reached[stage as usize]
+    }
+
     /// What has been sent on this connection and is not settled.
     fn in_flight(&self) -> usize {
         let sent = self.pending.iter().take_while(|entry| entry.write.seq <= self.sent);
@@ -56,19 +77,20 @@ impl Lane {
 pub(super) struct Entry {
     pub(super) write: Write,
     pub(super) unix_ms: u64,
+    /// Its place among all writes that came here, of whatever lane.
+    arrival: u64,
 }
 
 #[derive(Debug)]
 pub(super) struct Outbox {
     own: Origin,
     last: Seq,
-    /// Oldest first; this opening's own is the last one.
-    order: Vec<Origin>,
     lanes: Map<Origin, Lane>,
     /// Rejected writes that their documents still show.
     undoing: Vec<Undoing>,
     /// No write of this opening is marked as older.
     latest_unix_ms: u64,
+    arrivals: u64,
     count: usize,
     bytes: usize,
     bytes_in_flight: usize,
@@ -82,6 +104,14 @@ struct Undoing {
     error: Error,
     /// How far it had come. What the leader says of later writes is not about it.
     stage: Stage,
+}
+
+/// What a stored row brought.
+pub(super) struct Taken {
+    /// Writes that were not known.
+    pub(super) new: Vec<Write>,
+    /// Whether nothing in it has been rejected.
+    pub(super) stands: bool,
 }
 
 /// A batch to push.
@@ -98,10 +128,10 @@ impl Outbox {
         Self {
             own,
             last: Seq(0),
-            order: vec![own],
             lanes,
             undoing: Vec::new(),
             latest_unix_ms: 0,
+            arrivals: 0,
             count: 0,
             bytes: 0,
             bytes_in_flight: 0,
@@ -135,10 +165,6 @@ impl Outbox {
             return Err(Error::new(Code::Internal, "this opening's origin was used before; origins must be random"));
         }
         let (origin, first, last) = (first.origin, first.seq, last.seq);
-        if !self.lanes.contains_key(&origin) {
-            // Rows come in key order, so lanes are put in their order once all are there.
-            self.order.insert(self.order.len() - 1, origin);
-        }
         let lane = self.lanes.get_or_default(origin);
         // Two tabs that both sent a lane may have left rows that overlap: each write counts once.
         let held = lane.rowed;
@@ -149,19 +175,80 @@ impl Outbox {
         Ok(())
     }
 
-    /// Puts the lanes of earlier openings in the order in which they were written.
-    pub(super) fn loaded(&mut self) {
-        let (own, lanes) = (self.own, &self.lanes);
-        self.order.sort_by_key(|origin| {
-            let began = lanes[origin].pending.front().map_or(u64::MAX, |entry| entry.unix_ms);
-            (*origin == own, began)
-        });
+    /// Rows come in key order: puts the lanes of earlier openings in the order in which they were written.
+    pub(super) fn loaded(&mut self, are_foreign: bool) {
+        let own = self.own;
+        for (_, lane) in self.lanes.iter_mut().filter(|(origin, _)| are_foreign && **origin != own) {
+            lane.is_foreign = true;
+            lane.rows.clear();
+        }
+        let mut lanes: Vec<&mut Lane> = self.lanes.values_mut().filter(|lane| !lane.pending.is_empty()).collect();
+        lanes.sort_by_key(|lane| lane.pending[0].unix_ms);
+        for entry in lanes.into_iter().flat_map(|lane| &mut lane.pending) {
+            self.arrivals += 1;
+            entry.arrival = self.arrivals;
+        }
     }
 
     fn enter(&mut self, write: Write, unix_ms: u64) {
         self.count += 1;
         self.bytes += write.weight();
-        self.lane(write.origin).pending.push_back(Entry { write, unix_ms });
+        self.arrivals += 1;
+        let arrival = self.arrivals;
+        let lane = self.lane(write.origin);
+        lane.heard = lane.heard.max(write.seq);
+        lane.pending.push_back(Entry { write, unix_ms, arrival });
+    }
+
+    /// A write of another opening, from whoever has it. Answers whether it was not known.
+    pub(super) fn hear(&mut self, write: Write, unix_ms: u64) -> bool {
+        let is_new = self.lane(write.origin).heard < write.seq;
+        if is_new {
+            self.enter(write, unix_ms);
+        }
+        is_new
+    }
+
+    /// The seq of the last write of this opening.
+    pub(super) fn next_before(&self) -> Seq {
+        self.last
+    }
+
+    /// Unsettled writes of a lane after `after`, as many as go together, with the write before them and when they were made.
+    pub(super) fn batch_after(&self, origin: Origin, after: Seq) -> Option<(Seq, u64, Batch)> {
+        let lane = self.lanes.get(&origin)?;
+        let start = lane.pending.partition_point(|entry| entry.write.seq <= after);
+        let unix_ms = lane.pending.get(start)?.unix_ms;
+        let prev = start.checked_sub(1).map_or(lane.settled, |before| lane.pending[before].write.seq);
+        let writes = fill(lane.pending.range(start..).map(|entry| &entry.write));
+        Some((prev, unix_ms, Batch { writes }))
+    }
+
+    /// A stored row that this opening did not write; `is_ours` if it is this one's to store from here on.
+    pub(super) fn take_row(&mut self, value: &[u8], is_ours: bool) -> Result<Taken, Error> {
+        let (unix_ms, batch) = decode_row(value)?;
+        let (Some(first), Some(last)) = (batch.writes.first(), batch.writes.last()) else {
+            return Err(Error::malformed("an outbox row holds no write"));
+        };
+        let (origin, first, last) = (first.origin, first.seq, last.seq);
+        let lane = self.lane(origin);
+        if is_ours {
+            lane.rows.push_back((first, last));
+            lane.rowed = lane.rowed.max(last);
+        }
+        let (heard, settled) = (lane.heard, lane.settled);
+        let is_here = |lane: &Lane, seq| lane.pending.binary_search_by_key(&seq, |entry| entry.write.seq).is_ok();
+        let stands =
+            batch.writes.iter().all(|write| write.seq > heard || write.seq <= settled || is_here(lane, write.seq));
+        let new: Vec<Write> = batch.writes.into_iter().filter(|write| write.seq > heard).collect();
+        new.iter().for_each(|write| self.enter(write.clone(), unix_ms));
+        self.advance(origin, last, Stage::Local);
+        Ok(Taken { new, stands })
+    }
+
+    /// The lane of another opening; begun if it was not known.
+    pub(super) fn lane_of(&mut self, origin: Origin) -> &mut Lane {
+        self.lane(origin)
     }
 
     fn lane(&mut self, origin: Origin) -> &mut Lane {
@@ -184,9 +271,18 @@ impl Outbox {
         self.lanes.iter().map(|(origin, lane)| (*origin, lane))
     }
 
-    /// This lane and those after it, in order.
-    pub(super) fn lanes_from(&self, origin: Origin) -> Vec<Origin> {
-        self.order.iter().copied().skip_while(|other| *other != origin).collect()
+    /// That write and whatever came after it, in order; nothing if it is not here any more.
+    pub(super) fn from(&self, origin: Origin, seq: Seq) -> Vec<&Write> {
+        let lane = self.lanes.get(&origin).map(|lane| &lane.pending);
+        let first = lane.and_then(|pending| pending.iter().find(|entry| entry.write.seq == seq));
+        first.map_or_else(Vec::new, |first| self.in_order(|entry| entry.arrival >= first.arrival))
+    }
+
+    fn in_order(&self, is_meant: impl Fn(&Entry) -> bool) -> Vec<&Write> {
+        let entries = self.lanes.values().flat_map(|lane| &lane.pending);
+        let mut entries: Vec<&Entry> = entries.filter(|entry| is_meant(entry)).collect();
+        entries.sort_unstable_by_key(|entry| entry.arrival);
+        entries.into_iter().map(|entry| &entry.write).collect()
     }
 
     pub(super) fn pending(&self) -> super::Pending {
@@ -195,14 +291,13 @@ impl Outbox {
     }
 
     pub(super) fn pending_writes(&self) -> impl Iterator<Item = (Origin, Seq)> + '_ {
-        let lanes = self.order.iter().filter_map(|origin| self.lanes.get(origin));
-        lanes.flat_map(|lane| lane.pending.iter().map(|entry| (entry.write.origin, entry.write.seq)))
+        self.in_order(|_| true).into_iter().map(|write| (write.origin, write.seq))
     }
 
     pub(super) fn unsettled_updates<'a>(&'a self, doc: &'a DocName) -> impl Iterator<Item = std::rc::Rc<[u8]>> + 'a {
-        let entries = self.order.iter().filter_map(|origin| self.lanes.get(origin)).flat_map(|lane| &lane.pending);
-        entries
-            .flat_map(|entry| &entry.write.parts)
+        self.in_order(|entry| entry.write.touches(doc))
+            .into_iter()
+            .flat_map(|write| &write.parts)
             .filter(move |part| part.doc == *doc)
             .map(|part| part.update.clone())
     }
@@ -216,32 +311,55 @@ impl Outbox {
         }
     }
 
-    /// The next batch to push, if the window has room and it is some lane's turn.
+    /// The next batch to push, if the window has room and it is some lane's turn: that of the write that came first.
     pub(super) fn next_push(&mut self, commits_done: u64) -> Option<Push> {
-        let origin = self.order.iter().find(|origin| !self.lanes[origin].pending.is_empty())?;
+        let mut turns = self.lanes.iter().filter_map(|(origin, lane)| Some((lane.unsent()?.arrival, *origin)));
         #[cfg(feature = "bugs")]
-        let origin = match crate::bugs::is_on(crate::bugs::Bug::LanesOutOfOrder) {
-            true => self.order.iter().rfind(|origin| !self.lanes[origin].pending.is_empty())?,
-            false => origin,
-        };
-        let lane = self.lanes.get_mut(origin)?;
+        let mut turns: Box<dyn Iterator<Item = (u64, Origin)>> =
+            match crate::bugs::is_on(crate::bugs::Bug::LanesOutOfOrder) {
+                true => Box::new(turns.map(|(arrival, origin)| (u64::MAX - arrival, origin))),
+                false => Box::new(turns),
+            };
+        let first = turns.next()?;
+        let (first, next) = turns.fold((first, u64::MAX), |(first, next), turn| match turn < first {
+            true => (turn, first.0),
+            false => (first, next.min(turn.0)),
+        });
+        let origin = first.1;
+        let in_flight = self.bytes_in_flight;
+        let lane = self.lanes.get_mut(&origin)?;
+        // A foreign lane waits until its tab says so.
+        if lane.holds_for == Some(u64::MAX) {
+            return None;
+        }
         if lane.holds_for.take_if(|commits| *commits <= commits_done).is_none() && lane.holds_for.is_some() {
             return None;
         }
-        let start = lane.pending.partition_point(|entry| entry.write.seq <= lane.sent);
-        if start == lane.pending.len() || self.bytes_in_flight > PUSH_WINDOW_BYTES {
+        // What of another lane is on its way may be refused, and this one may build on it.
+        if in_flight > PUSH_WINDOW_BYTES || (lane.resumes && in_flight > 0) {
             return None;
         }
+        let start = lane.pending.partition_point(|entry| entry.write.seq <= lane.sent);
         // Of the writes before it, the last one that stands: of those that were taken back the leader may never have heard.
         let prev = match start.checked_sub(1) {
             Some(before) => lane.pending[before].write.seq,
             None => lane.settled,
         };
-        let writes = fill(lane.pending.range(start..).map(|entry| &entry.write));
-        lane.sent = writes.last().expect("a batch takes at least one write").seq;
+        let turn = lane.pending.range(start..).take_while(|entry| entry.arrival < next);
+        let writes = fill(turn.map(|entry| &entry.write));
+        lane.sent = writes.last()?.seq;
         let batch = Batch { writes };
         self.bytes_in_flight += batch.weight();
         Some(Push { resume: std::mem::take(&mut lane.resumes), prev, batch })
+    }
+
+    /// The node takes nothing more of what was sent: it is sent anew.
+    pub(super) fn rewind(&mut self) {
+        for lane in self.lanes.values_mut().filter(|lane| lane.in_flight() > 0) {
+            lane.sent = Seq(0);
+            lane.resumes = true;
+        }
+        self.bytes_in_flight = 0;
     }
 
     /// Everything up to `seq` has reached the stage.
@@ -255,37 +373,25 @@ impl Outbox {
     pub(super) fn settle(&mut self, origin: Origin, seq: Seq, place: &Frontier) -> Vec<Write> {
         let lane = self.lane(origin);
         lane.settled = lane.settled.max(seq);
+        lane.heard = lane.heard.max(seq);
         lane.place.join(place);
         let settled = lane.pending.partition_point(|entry| entry.write.seq <= seq);
         let writes: Vec<Write> = lane.pending.drain(..settled).map(|entry| entry.write).collect();
         let landed: usize = writes.iter().filter(|write| write.seq <= lane.sent).map(Write::weight).sum();
-        self.bytes_in_flight -= landed;
+        self.bytes_in_flight = self.bytes_in_flight.saturating_sub(landed);
         self.removed(&writes);
         writes
     }
 
-    /// Takes out of a lane, from `from` on, the writes that `is_doomed`, and has the rest sent and stored anew.
-    pub(super) fn remove(
-        &mut self,
-        origin: Origin,
-        from: Seq,
-        mut is_doomed: impl FnMut(&Write) -> bool,
-    ) -> Vec<Write> {
-        let lane = self.lane(origin);
-        let in_flight = lane.in_flight();
-        let start = lane.pending.partition_point(|entry| entry.write.seq < from);
+    /// Takes these writes out of a lane.
+    pub(super) fn remove(&mut self, origin: Origin, doomed: &Set<Seq>) {
+        let Some(lane) = self.lanes.get_mut(&origin) else { return };
+        let all = std::mem::take(&mut lane.pending);
         let (doomed, kept): (Vec<Entry>, Vec<Entry>) =
-            lane.pending.drain(start..).partition(|entry| is_doomed(&entry.write));
+            all.into_iter().partition(|entry| doomed.contains(&entry.write.seq));
         lane.pending.extend(kept);
         let doomed: Vec<Write> = doomed.into_iter().map(|entry| entry.write).collect();
-        if !doomed.is_empty() {
-            lane.sent = Seq(0);
-            lane.resumes = true;
-            // What is left of them counts again when it is sent again.
-            self.bytes_in_flight -= in_flight;
-        }
         self.removed(&doomed);
-        doomed
     }
 
     /// A write is refused for good. Who asks hears of it once its documents are without it.

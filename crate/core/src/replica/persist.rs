@@ -8,7 +8,7 @@ use super::{Output, Replica};
 use crate::batch::Batch;
 use crate::error::{Code, Error};
 use crate::frontier::Frontier;
-use crate::ids::{DocName, Epoch, Lsn, Origin, Seq, Token};
+use crate::ids::{DocName, Epoch, Lsn, Millis, Origin, Seq, Token};
 use crate::sorted::{Map, Set};
 use crate::stage::Stage;
 use crate::store::{self, StoreOp, Table};
@@ -51,6 +51,28 @@ impl Persister {
         let unstored = self.updates.get_or_default(doc);
         unstored.reach.advance_epoch(epoch, lsn);
         unstored.updates.push(update);
+    }
+
+    pub(super) fn add_updates(&mut self, doc: DocName, updates: Updates) {
+        let unstored = self.updates.get_or_default(doc);
+        unstored.reach.join(&updates.reach);
+        unstored.updates.extend(updates.updates);
+    }
+
+    /// From here on another tab stores what comes from the leader.
+    pub(super) fn leave_to_others(&mut self) {
+        self.updates.clear();
+        self.storing.clear();
+        self.docs = Set::default();
+        self.closed_docs.clear();
+        self.dropped_rows.clear();
+        self.is_stream_changed = false;
+        self.is_generation_changed = false;
+    }
+
+    /// A commit that did not happen; false if it is none of these.
+    pub(super) fn forget(&mut self, token: Token) -> bool {
+        self.committing.take_if(|(committing, _)| *committing == token).is_some()
     }
 
     pub(super) fn doc_changed(&mut self, doc: DocName) {
@@ -106,16 +128,19 @@ impl Replica {
     /// Whether something waits to be committed.
     pub(super) fn has_unstored(&self) -> bool {
         let persister = &self.persister;
-        let is_lane_changed = |lane: &Lane| {
-            lane.pending.back().is_some_and(|entry| entry.write.seq > lane.rowed)
-                || lane.rows.front().is_some_and(|(first, _)| lane.pending.front().is_none_or(|p| p.write.seq > *first))
-        };
+        let is_lane_changed = |lane: &Lane| !lane.is_foreign && is_changed(lane);
+        if !self.tabs.stores_all() {
+            return !persister.dropped_rows.is_empty()
+                || self.tabs.undoes()
+                || self.outbox.lanes().any(|(_, lane)| is_lane_changed(lane));
+        }
         persister.is_stream_changed
             || persister.is_generation_changed
             || !persister.updates.is_empty()
             || !persister.docs.is_empty()
             || !persister.closed_docs.is_empty()
             || !persister.dropped_rows.is_empty()
+            || self.tabs.undoes()
             || self.outbox.lanes().any(|(_, lane)| is_lane_changed(lane))
     }
 
@@ -128,19 +153,25 @@ impl Replica {
         let dropped = std::mem::take(&mut self.persister.dropped_rows).into_iter();
         let mut ops: Vec<StoreOp> = dropped.map(|(origin, first)| delete_row(origin, first)).collect();
         let mut stored = Vec::new();
-        for (origin, lane) in self.outbox.lanes_mut() {
+        for (origin, lane) in self.outbox.lanes_mut().filter(|(_, lane)| !lane.is_foreign) {
             lane_ops(origin, lane, &mut ops);
             stored.push((origin, lane.rowed));
         }
-        self.update_ops(&mut ops);
-        self.frontier_ops(&mut ops);
+        if self.tabs.stores_all() {
+            self.update_ops(&mut ops);
+            self.frontier_ops(&mut ops);
+        }
+        self.commit_begins();
         self.persister.begun += 1;
         let token = self.token();
         self.persister.committing = Some((token, stored));
-        self.outputs.push_back(Output::Persist { token, ops });
+        self.outputs.push_back(Output::Persist { token, ops, guard: self.guard() });
     }
 
-    pub(super) fn persisted(&mut self, token: Token) {
+    pub(super) fn persisted(&mut self, token: Token, now: Millis) {
+        if self.is_claimed(token, now) {
+            return;
+        }
         let Some((_, stored)) = self.persister.committing.take_if(|(committing, _)| *committing == token) else {
             return;
         };
@@ -149,10 +180,15 @@ impl Replica {
         self.is_changed = true;
         if self.config.is_durable {
             for (origin, seq) in stored {
-                self.outbox.advance(origin, seq, Stage::Local);
-                self.stage_reached(origin, seq, Stage::Local);
+                let reached = self.outbox.get(origin).map(|lane| lane.reached(Stage::Local));
+                if reached.is_some_and(|reached| reached < seq) {
+                    self.outbox.advance(origin, seq, Stage::Local);
+                    self.stage_reached(origin, seq, Stage::Local);
+                    self.tell_stage(origin, seq, Stage::Local);
+                }
             }
         }
+        self.commit_is_done();
     }
 
     /// Storage takes nothing more. The replica goes on in memory and says so: whoever waits for `local` is told.
@@ -171,12 +207,7 @@ impl Replica {
         for (doc, updates) in std::mem::take(&mut self.persister.updates) {
             self.persister.rows += 1;
             let key = store::update_key(&doc, self.config.origin, self.persister.rows);
-            let mut value = Writer::default();
-            updates.reach.encode(&mut value);
-            for update in updates.updates.iter() {
-                value.bytes(update);
-            }
-            ops.push(StoreOp::Put { table: Table::Updates, key, value: value.0 });
+            ops.push(StoreOp::Put { table: Table::Updates, key, value: encode_updates(&updates) });
             self.persister.storing.push((doc, updates));
         }
     }
@@ -232,6 +263,21 @@ fn delete_row(origin: Origin, first: Seq) -> StoreOp {
 fn put_row(origin: Origin, unix_ms: u64, batch: Batch, ops: &mut Vec<StoreOp>) {
     let key = store::outbox_key(origin, batch.writes[0].seq);
     ops.push(StoreOp::Put { table: Table::Outbox, key, value: encode_row(unix_ms, &batch) });
+}
+
+fn is_changed(lane: &Lane) -> bool {
+    lane.pending.back().is_some_and(|entry| entry.write.seq > lane.rowed)
+        || lane.rows.front().is_some_and(|(first, _)| lane.pending.front().is_none_or(|p| p.write.seq > *first))
+}
+
+/// A row of settled updates.
+pub(super) fn encode_updates(updates: &Updates) -> Vec<u8> {
+    let mut value = Writer::default();
+    updates.reach.encode(&mut value);
+    for update in &updates.updates {
+        value.bytes(update);
+    }
+    value.0
 }
 
 /// The updates in a row of settled ones.

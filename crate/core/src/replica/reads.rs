@@ -94,6 +94,7 @@ impl Replica {
     /// Something moved: reads that have what they need end.
     pub(super) fn reads_may_end(&mut self) {
         self.reads.check = true;
+        self.docs.has_moved = true;
     }
 
     pub(super) fn reads_may_end_at(&mut self, now: Millis) {
@@ -140,11 +141,11 @@ impl Replica {
         if std::mem::take(&mut self.reads.check) {
             self.reads_may_end_at(now);
         }
-        if !self.link.is_greeted() {
+        if !self.link.can_ask() {
             return;
         }
         let mut barriers: Vec<(bool, Frontier, u64)> = Vec::new();
-        let asked = self.reads.barriers.len() + self.concerns_asked();
+        let asked = self.reads.barriers.len() + self.concerns_asked() + self.questions_relayed();
         let room = BARRIERS_PER_CONNECTION_MAX.saturating_sub(asked);
         for (_, read) in self.waits.reads_mut().filter(|(_, read)| read.asked == Asked::Must) {
             let strong = matches!(read.consistency, Consistency::Strong | Consistency::MaxStaleness(_));
@@ -212,6 +213,7 @@ impl Replica {
     /// The connection is gone, and the questions with it: they are put again on the next one.
     pub(super) fn questions_are_lost(&mut self) {
         self.concerns_are_lost();
+        self.relayed_are_lost();
         self.reads.barriers.clear();
         for (_, read) in self.waits.reads_mut() {
             read.looked = None;
@@ -232,7 +234,7 @@ impl Replica {
             if self.waits.reads_mut().any(|(_, read)| is_shared(read)) {
                 continue;
             }
-            if self.reads.barriers.remove(&id).is_some() && self.link.is_greeted() {
+            if self.reads.barriers.remove(&id).is_some() && self.link.can_ask() {
                 self.send(&ClientFrame::Cancel { id });
             }
         }

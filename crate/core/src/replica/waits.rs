@@ -192,9 +192,11 @@ impl Replica {
             return Ok(()); // Of an opening whose writes are all settled.
         }
         self.outbox.advance(origin, seq, stage);
+        self.tell_stage(origin, seq, stage);
         // Before that it may end up at another place, with another leader.
         if stage >= self.settles_at() {
             let place = Frontier::at(epoch, lsn);
+            self.settles(origin, seq, &place);
             for part in self.outbox.settle(origin, seq, &place).into_iter().flat_map(|write| write.parts) {
                 self.docs.reaches(&part.doc, epoch, lsn);
                 self.persister.add_update(part.doc, part.update, epoch, lsn);

@@ -9,6 +9,7 @@ mod client;
 mod disk;
 mod host;
 mod line;
+mod tabs;
 
 pub use client::Client;
 pub use disk::Disk;
@@ -42,6 +43,8 @@ pub struct World {
     pub now: Millis,
     pub node: Host,
     pub clients: Vec<Client>,
+    /// Clients that share their storage, if some do.
+    pub tabs: tabs::Channel,
     next_conn: u64,
     next_origin: u64,
     next_wait: u64,
@@ -53,6 +56,7 @@ impl World {
             now: Millis(1000),
             node: Host::new(Disk::default()),
             clients: Vec::new(),
+            tabs: tabs::Channel::default(),
             next_conn: 0,
             next_origin: 0,
             next_wait: 0,
@@ -157,6 +161,7 @@ impl World {
             moved |= self.connect(index);
             moved |= self.deliver_up(index);
         }
+        moved |= self.step_tabs();
         moved |= self.node.drain(self.now);
         for index in 0..self.clients.len() {
             moved |= self.deliver_down(index);
@@ -204,7 +209,7 @@ impl World {
     fn deliver_down(&mut self, index: usize) -> bool {
         let client = &mut self.clients[index];
         let Some(conn) = client.conn else { return false };
-        if client.is_deaf {
+        if client.is_deaf || client.is_frozen {
             return false;
         }
         let frames = self.node.down.remove(&conn).unwrap_or_default();
@@ -228,7 +233,8 @@ impl World {
         let mut ticked = None;
         loop {
             self.settle();
-            let next = self.clients.iter().filter_map(|client| client.replica.next_timeout());
+            let awake = self.clients.iter().filter(|client| !client.is_frozen);
+            let next = awake.filter_map(|client| client.replica.next_timeout());
             let next = next.chain(self.node.node.next_timeout()).min();
             let Some(due) = next.filter(|due| *due <= target) else { break };
             self.now = due.max(self.now);
@@ -242,7 +248,7 @@ impl World {
     }
 
     fn tick(&mut self) {
-        for client in &mut self.clients {
+        for client in self.clients.iter_mut().filter(|client| !client.is_frozen) {
             client.handle(replica::Input::Tick, self.now);
         }
         self.node.handle(node::Input::Tick, self.now);

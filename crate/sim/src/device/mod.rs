@@ -113,7 +113,8 @@ impl World {
         let mut entropy = self.rng.fork();
         let fixed = self.devices[device].fixed_id;
         let origin = Origin(if self.has(Bug::ReusedOrigin) { fixed } else { entropy.bits() });
-        let config = Config { origin, has_leader: true, is_durable: true, jitter_seed: entropy.bits() };
+        let config =
+            Config { origin, has_leader: true, is_durable: true, jitter_seed: entropy.bits(), shares_storage: false };
         if self.has(Bug::ReusedClientId) {
             entropy = Rng::new(fixed);
         }
@@ -279,7 +280,7 @@ impl World {
                 self.openings[opening].scanned_at = at;
                 self.at(at, Event::Scan(opening, token, scan));
             }
-            Output::Persist { token, ops } => self.persist(opening, token, ops),
+            Output::Persist { token, ops, .. } => self.persist(opening, token, ops),
             Output::Connect { .. } => self.connect(opening),
             Output::Disconnect => self.disconnect(opening),
             Output::Send { bytes } => self.send_frame(opening, bytes),
@@ -330,6 +331,9 @@ impl World {
                 self.openings[opening].docs.remove(&doc);
             }
             Output::Changed => {}
+            Output::TellTabs { .. } | Output::Steal | Output::WatchTab { .. } => {
+                unreachable!("it shares its storage with none")
+            }
         }
     }
 

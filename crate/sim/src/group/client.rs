@@ -86,7 +86,13 @@ impl World {
         let client = &mut self.clients[place];
         client.life += 1;
         client.origin = origin;
-        client.core = Some(Replica::new(Config { origin, has_leader: true, is_durable: true, jitter_seed }));
+        client.core = Some(Replica::new(Config {
+            origin,
+            has_leader: true,
+            is_durable: true,
+            jitter_seed,
+            shares_storage: false,
+        }));
         client.docs.iter_mut().for_each(|doc| *doc = Bits::default());
         client.loaded.iter_mut().for_each(|is_loaded| *is_loaded = false);
         self.note(|| format!("client {place} opens, origin {origin}"));
@@ -176,7 +182,7 @@ impl World {
                 let at = self.clients[place].drive.ask(at);
                 self.at(at, Event::ClientScan(place, self.clients[place].life, token, scan));
             }
-            Output::Persist { token, ops } => {
+            Output::Persist { token, ops, .. } => {
                 let at = self.now + self.client_disk_delay(place);
                 let at = self.clients[place].drive.begin(token, ops, at);
                 self.at(at, Event::ClientLand(place, self.clients[place].life));
@@ -206,6 +212,9 @@ impl World {
                 self.violate("storage", || format!("client {place} cannot read its storage: {error}"));
             }
             Output::Ready | Output::Changed => {}
+            Output::TellTabs { .. } | Output::Steal | Output::WatchTab { .. } => {
+                unreachable!("it shares its storage with none")
+            }
         }
     }
 

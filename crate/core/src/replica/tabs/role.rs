@@ -1,0 +1,211 @@
+//! How a tab becomes the holder, and how it is one no more.
+
+use super::{Role, State, TabFrame};
+use crate::error::Error;
+use crate::ids::{Millis, Origin, Seq, Token};
+use crate::replica::open::Asked;
+use crate::replica::{Output, Replica};
+use crate::store::{self, Guard, Row, Scan, StoreOp, Table};
+
+const TERM: &str = "tabs";
+
+impl Replica {
+    /// Storage has been read, and this tab begins to talk.
+    pub(in crate::replica) fn greet_tabs(&mut self, now: Millis) {
+        if self.tabs.role == Role::Alone {
+            return;
+        }
+        self.tabs.heard = now;
+        if self.tabs.role == Role::Taking {
+            self.begin_taking();
+        }
+        self.take_early_messages(now);
+    }
+
+    /// The lock is this tab's.
+    pub(in crate::replica) fn hold(&mut self, _now: Millis) {
+        if self.tabs.role != Role::Member || self.tabs.is_leaving {
+            return;
+        }
+        self.tabs.role = Role::Taking;
+        if self.is_ready {
+            self.begin_taking();
+        }
+    }
+
+    // The holder before this one has stored more since this tab has looked.
+    fn begin_taking(&mut self) {
+        self.scan(Asked::Term, term_range());
+        self.scan(Asked::Streams, Scan::all(Table::Streams));
+        self.scan(Asked::Rows(None), Scan::all(Table::Outbox));
+    }
+
+    pub(in crate::replica) fn term_read(&mut self, rows: &[Row]) -> Result<(), Error> {
+        let row = rows.first().map(|row| row.value.clone());
+        let stored = match &row {
+            Some(value) => {
+                let term = value.first_chunk::<8>().ok_or_else(|| Error::malformed("the row of tabs is damaged"))?;
+                u64::from_be_bytes(*term)
+            }
+            None => 0,
+        };
+        self.tabs.term = self.tabs.term.max(stored);
+        self.tabs.term_row = row;
+        Ok(())
+    }
+
+    /// Outbox rows, of one origin or of all. Those of tabs that live are theirs; the others are this tab's from here on.
+    pub(in crate::replica) fn rows_read(&mut self, of: Option<Origin>, rows: &[Row]) -> Result<(), Error> {
+        let own = self.tabs.own;
+        let others: Vec<Origin> = self.tabs.others.keys().copied().collect();
+        let may_adopt = self.tabs.role == Role::Taking || self.tabs.stores_all();
+        let is_adopted = |origin: Origin| match of {
+            Some(of) => of == origin && (of == own || (may_adopt && !others.contains(&origin))),
+            None => may_adopt && origin != own && !others.contains(&origin),
+        };
+        let adopted: Vec<Origin> = self.outbox.lanes().map(|(origin, _)| origin).filter(|o| is_adopted(*o)).collect();
+        for origin in adopted {
+            let lane = self.outbox.lane_of(origin);
+            lane.is_foreign = false;
+            lane.rows.clear();
+            lane.rowed = Seq(0);
+            lane.holds_for = lane.holds_for.filter(|commits| *commits != u64::MAX);
+        }
+        for row in rows {
+            let Some(origin) = store::origin_of_key(&row.key) else { continue };
+            let is_adopted = is_adopted(origin);
+            let taken = self.outbox.take_row(&row.value, is_adopted)?;
+            if is_adopted && !taken.stands {
+                self.outbox_rows_are_stale(origin, self.persister.after_next());
+            }
+            let mut updates = crate::sorted::Map::default();
+            for part in taken.new.into_iter().flat_map(|write| write.parts) {
+                let doc: &mut Vec<_> = updates.get_or_default(part.doc);
+                doc.push(part.update);
+            }
+            self.show(updates);
+        }
+        if of.is_none() && self.tabs.role == Role::Taking {
+            self.claim();
+        }
+        Ok(())
+    }
+
+    fn claim(&mut self) {
+        self.tabs.term += 1;
+        let value = [self.tabs.term.to_be_bytes(), self.tabs.own.0.to_be_bytes()].concat();
+        let guard = Guard { table: Table::Meta, key: store::meta_key(TERM), value: self.tabs.term_row.take() };
+        let ops = vec![StoreOp::Put { table: Table::Meta, key: store::meta_key(TERM), value: value.clone() }];
+        self.tabs.term_row = Some(value);
+        let token = self.token();
+        self.tabs.role = Role::Claiming(token);
+        self.outputs.push_back(Output::Persist { token, ops, guard: Some(guard) });
+    }
+
+    /// What must still be stored so that a commit of this tab may happen.
+    pub(in crate::replica) fn guard(&self) -> Option<Guard> {
+        let is_holder = self.tabs.is_holder();
+        is_holder.then(|| Guard { table: Table::Meta, key: store::meta_key(TERM), value: self.tabs.term_row.clone() })
+    }
+
+    /// The term is this tab's; false if the commit was about something else.
+    pub(in crate::replica) fn is_claimed(&mut self, token: Token, now: Millis) -> bool {
+        if self.tabs.role != Role::Claiming(token) {
+            return false;
+        }
+        self.tabs.role = Role::Holder;
+        self.tabs.holder = Some(self.tabs.own);
+        self.tabs.told_state = None;
+        self.tabs.told_held = Default::default();
+        self.tabs.told_docs.clear();
+        for (_, doc, updates) in std::mem::take(&mut self.tabs.uncommitted) {
+            self.persister.add_updates(doc, updates);
+        }
+        if self.generation.0 != 0 {
+            self.persister.generation_changed();
+        }
+        self.docs.hold(&mut self.persister);
+        let wanted: Vec<_> = self
+            .tabs
+            .others
+            .iter()
+            .flat_map(|(origin, other)| other.wants.iter().map(|doc| (*origin, doc.clone())))
+            .collect();
+        wanted.into_iter().for_each(|(origin, doc)| self.serve_doc(origin, doc));
+        self.questions_are_lost();
+        self.link.take_over(self.config.has_leader, self.tabs.is_paused, now);
+        self.check_link(now);
+        self.is_changed = true;
+        true
+    }
+
+    /// A commit did not happen: another tab is the holder.
+    pub(in crate::replica) fn fenced(&mut self, token: Token, now: Millis) {
+        if self.tabs.role == Role::Claiming(token) {
+            self.tabs.role = Role::Member;
+            return;
+        }
+        if self.persister.forget(token) {
+            self.step_down(now);
+        }
+    }
+
+    /// The lock was taken from this tab, or its commits do not happen any more. What it had told and not stored, the next
+    /// holder stores.
+    pub(in crate::replica) fn step_down(&mut self, now: Millis) {
+        if matches!(self.tabs.role, Role::Alone | Role::Member) {
+            return;
+        }
+        let was_holder = self.tabs.is_holder();
+        self.tabs.role = Role::Member;
+        self.tabs.holder = None;
+        self.tabs.heard = now;
+        self.tabs.pinged = None;
+        if !was_holder {
+            return;
+        }
+        self.drop_link(now);
+        self.link.mirror(State::unknown(self.config.has_leader));
+        self.persister.leave_to_others();
+        self.tabs.settling.clear();
+        self.tabs.storing = Default::default();
+        for (_, lane) in self.outbox.lanes_mut() {
+            lane.is_foreign = true;
+            lane.rows.clear();
+        }
+        // What of its own writes is stored, storage tells.
+        self.adopt(self.tabs.own);
+        self.docs.leave_to_others();
+        self.resynchronise();
+        self.is_changed = true;
+    }
+
+    /// That tab is closed, or dead: what it left is the holder's.
+    pub(in crate::replica) fn tab_gone(&mut self, origin: Origin, now: Millis) {
+        let Some(gone) = self.tabs.others.remove(&origin) else { return };
+        if self.tabs.holder == Some(origin) {
+            self.tabs.holder = None;
+            self.tabs.heard = now;
+        }
+        if self.tabs.is_holder() {
+            self.adopt(origin);
+            let docs: Vec<_> = gone.wants.iter().cloned().collect();
+            self.close_unwanted(&docs);
+        }
+    }
+
+    fn adopt(&mut self, origin: Origin) {
+        let (from, to) = (store::outbox_key(origin, Seq(0)), store::outbox_key(origin, Seq(u64::MAX)));
+        self.scan(Asked::Rows(Some(origin)), Scan { table: Table::Outbox, from, to: Some(to), limit: None });
+    }
+
+    pub(in crate::replica) fn say_hello(&mut self) {
+        self.tell_tabs(TabFrame::Hello);
+    }
+}
+
+fn term_range() -> Scan {
+    let from = store::meta_key(TERM);
+    let to = Some([from.as_slice(), &[0]].concat());
+    Scan { table: Table::Meta, from, to, limit: None }
+}
