@@ -313,13 +313,13 @@ impl Outbox {
 
     /// The next batch to push, if the window has room and it is some lane's turn: that of the write that came first.
     pub(super) fn next_push(&mut self, commits_done: u64) -> Option<Push> {
-        let mut turns = self.lanes.iter().filter_map(|(origin, lane)| Some((lane.unsent()?.arrival, *origin)));
+        let turns = self.lanes.iter().filter_map(|(origin, lane)| Some((lane.unsent()?.arrival, *origin)));
         #[cfg(feature = "bugs")]
-        let mut turns: Box<dyn Iterator<Item = (u64, Origin)>> =
-            match crate::bugs::is_on(crate::bugs::Bug::LanesOutOfOrder) {
-                true => Box::new(turns.map(|(arrival, origin)| (u64::MAX - arrival, origin))),
-                false => Box::new(turns),
-            };
+        let turns = turns.map(|(arrival, origin)| match crate::bugs::is_on(crate::bugs::Bug::LanesOutOfOrder) {
+            true => (u64::MAX - arrival, origin),
+            false => (arrival, origin),
+        });
+        let mut turns = turns;
         let first = turns.next()?;
         let (first, next) = turns.fold((first, u64::MAX), |(first, next), turn| match turn < first {
             true => (turn, first.0),
