@@ -42,6 +42,7 @@ export type ReplicaEffect =
   | { readonly type: "unloadable"; readonly doc: string; readonly error: PlainError }
   | { readonly type: "applied"; readonly docs: readonly string[] }
   | { readonly type: "done"; readonly id: number; readonly error?: PlainError }
+  | { readonly type: "signalled"; readonly from: bigint; readonly bytes: Uint8Array<ArrayBuffer> }
   | { readonly type: "fatal"; readonly error: PlainError };
 
 /** What a node asks for. */

@@ -58,6 +58,11 @@ pub const CHECKPOINT_ROWS: u64 = 256;
 /// What a connection may leave with the platform to survive hibernation. Above it the connection is closed with a
 /// resumable error when the node wakes, and the replica resumes from its frontier.
 pub const ATTACHMENT_BYTES_MAX: usize = 2048;
+/// The longest message that a node passes on from one client to others.
+pub const SIGNAL_BYTES_MAX: usize = 64 << 10;
+/// Bytes of such messages that one connection may have passed on within a second, counted for each receiver. Further ones
+/// are dropped until the next second begins.
+pub const SIGNALS_BYTES_PER_SECOND: usize = 1 << 20;
 /// The most members of a group.
 pub const GROUP_MEMBERS_MAX: usize = 64;
 /// The longest name of a member, in bytes.

@@ -115,6 +115,8 @@ fn client_frames_are_as_they_were() {
                 concern: Concern::First { names: vec![member("ohio"), member("paris")], n: 2 },
             },
         ),
+        ("client-signal", ClientFrame::Signal { to: origin, bytes: vec![0, 1, 255] }),
+        ("client-signal-all", ClientFrame::Signal { to: Origin(0), bytes: Vec::new() }),
     ];
     for (name, frame) in frames {
         check(name, &frame, &frame.encode(), ClientFrame::decode);
@@ -168,6 +170,7 @@ fn node_frames_are_as_they_were() {
         ("node-reached", NodeFrame::Reached { id: 9, frontier: frontier() }),
         ("node-failed", NodeFrame::Failed { id: 9, error: error(Code::BookmarkLost, "it is lost") }),
         ("node-error", NodeFrame::Error { error: error(Code::Busy, "später"), retry_after_ms: 1000 }),
+        ("node-signal", NodeFrame::Signal { from: origin, bytes: vec![0, 1, 255] }),
     ];
     for (name, frame) in frames {
         check(name, &frame, &frame.encode(), NodeFrame::decode);
@@ -189,5 +192,5 @@ fn stored_and_carried_values_are_as_they_were() {
 fn every_fixture_is_checked() {
     let files = fs::read_dir(directory()).expect("the fixtures are there");
     let count = files.filter(|file| file.as_ref().unwrap().path().extension().is_some_and(|e| e == "hex")).count();
-    assert!(count == 0 || count == 27, "{count} files: one was added without a check, or lost");
+    assert!(count == 0 || count == 30, "{count} files: one was added without a check, or lost");
 }

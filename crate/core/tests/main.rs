@@ -26,6 +26,7 @@ mod rejection;
 mod reset;
 mod samples;
 mod shared_tabs;
+mod signal;
 mod storage;
 mod tabs;
 mod waits;

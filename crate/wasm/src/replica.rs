@@ -117,6 +117,12 @@ impl Replica {
         self.handle(Input::Pause { is_paused }, now);
     }
 
+    /// A message for other clients of the node, by the origin of whom it is for; `to` zero is for all others. It is dropped if
+    /// there is no connection.
+    pub fn signal(&mut self, to: u64, bytes: Vec<u8>, now: f64) {
+        self.handle(Input::Signal { to: Origin(to), bytes }, now);
+    }
+
     /// Time has passed.
     pub fn tick(&mut self, now: f64) {
         self.handle(Input::Tick, now);
@@ -278,6 +284,9 @@ impl Replica {
             Output::Ping => Effect::new("ping"),
             Output::Ready => Effect::new("ready"),
             Output::OpenFailed { error } => Effect::new("fatal").with("error", error_to_js(&error)),
+            Output::Signalled { from, bytes } => {
+                Effect::new("signalled").with("from", from.0).with("bytes", bytes_to_js(&bytes))
+            }
             Output::Changed => Effect::new("changed"),
             Output::Done { id, result } => {
                 Effect::new("done").with("id", id as f64).with_some("error", result.err().as_ref().map(error_to_js))

@@ -394,6 +394,7 @@ impl Replica {
                     self.barrier_failed(id, &error);
                 }
             }
+            NodeFrame::Signal { from, bytes } => self.signalled(from, bytes),
             NodeFrame::Welcome { .. } | NodeFrame::Error { .. } => {
                 return Err(Error::new(Code::OutOfOrder, "a connection is welcomed once"));
             }

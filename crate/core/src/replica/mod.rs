@@ -17,6 +17,7 @@ mod outbox;
 mod persist;
 mod reads;
 mod reject;
+mod signal;
 mod tabs;
 mod waits;
 
@@ -142,6 +143,13 @@ pub enum Input {
         /// Which.
         id: u64,
     },
+    /// The application has a message for other clients of the node. It is dropped if there is no connection.
+    Signal {
+        /// The origin of whom it is for; zero for all others.
+        to: Origin,
+        /// What it says, at most `SIGNAL_BYTES_MAX`.
+        bytes: Vec<u8>,
+    },
     /// Time has passed.
     Tick,
 }
@@ -266,6 +274,13 @@ pub enum Output {
         /// How.
         result: Result<(), Error>,
     },
+    /// Another client of the node has a message for this one.
+    Signalled {
+        /// The origin of whose it is.
+        from: Origin,
+        /// What it says.
+        bytes: Vec<u8>,
+    },
     /// Stages, pending writes or the status may have changed.
     Changed,
 }
@@ -367,6 +382,7 @@ impl Replica {
             Input::CloseDoc { doc } => self.close_doc(&doc),
             Input::Wait { id, wait, timeout } => self.begin_wait(id, wait, timeout, now),
             Input::Cancel { id } => self.cancel_wait(id),
+            Input::Signal { to, bytes } => self.signal(to, bytes),
             Input::Tick => self.tick(now),
         }
     }

@@ -37,6 +37,8 @@ pub struct Client {
     pub applied: Vec<DocName>,
     pub rebuilt: Vec<DocName>,
     pub unloadable: Vec<(DocName, Error)>,
+    /// What other clients of the node had for this one.
+    pub signalled: Vec<(Origin, Vec<u8>)>,
     pub open_failed: Option<Error>,
     pub wants_connect: bool,
     pub wants_disconnect: bool,
@@ -79,6 +81,7 @@ impl Client {
             applied: Vec::new(),
             rebuilt: Vec::new(),
             unloadable: Vec::new(),
+            signalled: Vec::new(),
             open_failed: None,
             wants_connect: false,
             wants_disconnect: false,
@@ -204,6 +207,7 @@ impl Client {
             Output::Done { id, result } => {
                 assert!(self.done.insert(id, result).is_none(), "wait {id} ended twice");
             }
+            Output::Signalled { from, bytes } => self.signalled.push((from, bytes)),
             Output::Changed => {}
             Output::TellTabs { bytes } => self.tabs.push(bytes),
             Output::Steal => self.steals += 1,

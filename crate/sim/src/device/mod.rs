@@ -330,7 +330,7 @@ impl World {
                 }
                 self.openings[opening].docs.remove(&doc);
             }
-            Output::Changed => {}
+            Output::Changed | Output::Signalled { .. } => {}
             Output::TellTabs { .. } | Output::Steal | Output::WatchTab { .. } => {
                 unreachable!("it shares its storage with none")
             }

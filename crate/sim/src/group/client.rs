@@ -211,7 +211,7 @@ impl World {
             Output::OpenFailed { error } | Output::Unloadable { error, .. } => {
                 self.violate("storage", || format!("client {place} cannot read its storage: {error}"));
             }
-            Output::Ready | Output::Changed => {}
+            Output::Ready | Output::Changed | Output::Signalled { .. } => {}
             Output::TellTabs { .. } | Output::Steal | Output::WatchTab { .. } => {
                 unreachable!("it shares its storage with none")
             }
