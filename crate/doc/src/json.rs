@@ -20,7 +20,7 @@ const ENTRIES_KEY: &str = "entries";
 const SEQUENCE_KEY: &str = "sequence";
 
 /// How deep shared types may nest before what is deeper shows as null. Only a hostile writer nests that deep.
-const MAX_SHARED_DEPTH: usize = 200;
+pub(crate) const MAX_SHARED_DEPTH: usize = 200;
 
 pub(crate) fn whole_document(txn: &TransactionMut<'_>) -> Any {
     let roots = txn.root_refs().map(|(name, out)| (name.to_owned(), to_json(out, txn)));
@@ -101,7 +101,7 @@ fn holds_values(branch: BranchPtr, txn: &TransactionMut<'_>) -> bool {
     in_text < ArrayRef::from(branch).len(txn)
 }
 
-fn units(value: &Out) -> u32 {
+pub(crate) fn units(value: &Out) -> u32 {
     match value {
         Out::Any(Any::String(text)) => text.encode_utf16().count() as u32,
         _ => 1,

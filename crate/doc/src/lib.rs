@@ -22,6 +22,7 @@
 //! ```
 
 mod array;
+mod conflict;
 mod document;
 mod error;
 mod handle;
@@ -30,11 +31,14 @@ mod input;
 mod json;
 mod map;
 mod observe;
+mod paths;
 mod rebuild;
+mod registers;
 mod scan;
 mod text;
 mod varint;
 
+pub use conflict::{Conflict, ConflictSide, ConflictValue};
 pub use document::Document;
 pub use error::{DocError, Malformed};
 pub use handle::{Handle, Kind, Value};
