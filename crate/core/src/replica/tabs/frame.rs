@@ -6,7 +6,9 @@ use crate::error::{Code, Error};
 use crate::frame::{Extensions, Served};
 use crate::frontier::Frontier;
 use crate::ids::{DocName, Epoch, Generation, Lsn, Origin, Seq};
-use crate::limits::{EXTENSION_BYTES_MAX, EXTENSIONS_MAX, FRAME_BYTES_MAX, MESSAGE_BYTES_MAX, SUBSCRIPTIONS_MAX};
+use crate::limits::{
+    EXTENSION_BYTES_MAX, EXTENSIONS_MAX, FRAME_BYTES_MAX, MESSAGE_BYTES_MAX, SIGNAL_BYTES_MAX, SUBSCRIPTIONS_MAX,
+};
 use crate::replica::link::Phase;
 use crate::replica::persist::{Updates, decode_updates, encode_updates};
 use crate::stage::Stage;
@@ -66,6 +68,10 @@ pub(in crate::replica) enum TabFrame {
     Ping,
     /// I am.
     Pong,
+    /// A message for other clients of the node. To the holder.
+    Signal { to: Origin, bytes: Vec<u8> },
+    /// A message from another client of the node. From the holder.
+    Signalled { from: Origin, bytes: Vec<u8> },
 }
 
 /// What the holder's link looks like to the others.
@@ -162,6 +168,12 @@ impl TabFrame {
             Self::Pong => {
                 out.byte(18);
             }
+            Self::Signal { to, bytes } => {
+                out.byte(19).fixed(to.0).bytes(bytes);
+            }
+            Self::Signalled { from, bytes } => {
+                out.byte(20).fixed(from.0).bytes(bytes);
+            }
         }
     }
 
@@ -214,6 +226,8 @@ impl TabFrame {
             16 => Self::Pause { is_paused: flag(input)? },
             17 => Self::Ping,
             18 => Self::Pong,
+            19 => Self::Signal { to: input.origin()?, bytes: input.bytes("a signal", SIGNAL_BYTES_MAX)?.to_vec() },
+            20 => Self::Signalled { from: input.origin()?, bytes: input.bytes("a signal", SIGNAL_BYTES_MAX)?.to_vec() },
             other => return Err(Error::malformed(format!("message {other} of a tab is not known"))),
         })
     }

@@ -187,7 +187,7 @@ impl Replica {
         self.outputs.push_back(Output::TellTabs { bytes: envelope.encode() });
     }
 
-    fn tell_others(&mut self, frame: impl FnOnce() -> TabFrame) {
+    pub(super) fn tell_others(&mut self, frame: impl FnOnce() -> TabFrame) {
         if self.tabs.has_others() {
             self.tell_tabs(frame());
         }
@@ -275,6 +275,12 @@ impl Replica {
                 }
             }
             TabFrame::Pong => {}
+            TabFrame::Signal { to, bytes } => {
+                if self.tabs.is_holder() {
+                    self.signal(to, bytes);
+                }
+            }
+            TabFrame::Signalled { from, bytes } => self.outputs.push_back(Output::Signalled { from, bytes }),
         }
     }
 
