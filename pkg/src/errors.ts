@@ -42,6 +42,7 @@ export type ErrorCode =
   | "INTERNAL"
   /** The node does not lead any more; the replica reconnects by itself. */
   | "NOT_LEADER"
+  | "UNAUTHORIZED"
   /** The WebAssembly instance trapped; open the database again. */
   | "POISONED"
   /** A position or a length that is outside of its shared type. */

@@ -19,6 +19,14 @@ pub const BATCH_DOCS_MAX: usize = BATCH_BYTES_TARGET / 5;
 pub const WRITE_PARTS_MAX: usize = 256;
 /// The most documents on one connection.
 pub const SUBSCRIPTIONS_MAX: usize = 10_000;
+/// The most links to peers, and the most replicas of which it is remembered what they have stored.
+pub const PEERS_MAX: usize = 256;
+/// The most origins that one message between peers names.
+pub const PEER_ORIGINS_MAX: usize = 60_000;
+/// The longest token that a peer shows.
+pub const PEER_TOKEN_BYTES_MAX: usize = 8 << 10;
+/// The most documents that one message between peers names.
+pub const DOCS_TOLD_MAX: usize = 10_000;
 /// The most logs that one frontier may name (epochs and origins each).
 pub const FRONTIER_LOGS_MAX: usize = 1024;
 /// The longest text in an error frame.

@@ -20,6 +20,7 @@ mod lattice;
 mod member;
 mod messages;
 mod outbox;
+mod peers;
 mod protocol_doc;
 mod reads;
 mod rejection;

@@ -76,6 +76,36 @@ impl Replica {
         self.handle(Input::TabGone { origin: Origin(origin) }, now);
     }
 
+    /// There is a port to a peer, under a number never used before.
+    #[wasm_bindgen(js_name = peerOpened)]
+    pub fn peer_opened(&mut self, peer: f64, token: Option<String>, needs_approval: bool, now: f64) {
+        self.handle(Input::PeerOpened { peer: peer as u64, token, needs_approval }, now);
+    }
+
+    /// A message came from a peer.
+    #[wasm_bindgen(js_name = peerFrame)]
+    pub fn peer_frame(&mut self, peer: f64, bytes: Vec<u8>, now: f64) {
+        self.handle(Input::PeerFrame { peer: peer as u64, bytes }, now);
+    }
+
+    /// The port is closed.
+    #[wasm_bindgen(js_name = peerClosed)]
+    pub fn peer_closed(&mut self, peer: f64, now: f64) {
+        self.handle(Input::PeerClosed { peer: peer as u64 }, now);
+    }
+
+    /// Whether the application lets the peer in that it was asked about.
+    #[wasm_bindgen(js_name = peerApproved)]
+    pub fn peer_approved(&mut self, peer: f64, is_approved: bool, now: f64) {
+        self.handle(Input::PeerApproved { peer: peer as u64, is_approved }, now);
+    }
+
+    /// The application gives a peer up; the effect `closePeer` follows.
+    #[wasm_bindgen(js_name = closePeer)]
+    pub fn close_peer(&mut self, peer: f64, now: f64) {
+        self.handle(Input::ClosePeer { peer: peer as u64 }, now);
+    }
+
     /// The database is being closed.
     pub fn leave(&mut self, now: f64) {
         self.handle(Input::Leave, now);
@@ -198,6 +228,13 @@ impl Replica {
         Ok(())
     }
 
+    /// Waits until so many other replicas have stored a write; the effect `done` with this `id` answers.
+    #[wasm_bindgen(js_name = waitPeers)]
+    pub fn wait_peers(&mut self, id: f64, origin: u64, seq: u64, count: f64, timeout_ms: f64, now: f64) {
+        let wait = Wait::Peers { origin: Origin(origin), seq: Seq(seq), count: count as usize };
+        self.handle(Input::Wait { id: id as u64, wait, timeout: millis(timeout_ms) }, now);
+    }
+
     /// Waits until a document may be read; the effect `done` with this `id` answers.
     #[wasm_bindgen(js_name = waitRead)]
     #[expect(clippy::too_many_arguments, reason = "JavaScript passes them flat: an object would cost a crossing each")]
@@ -276,6 +313,15 @@ impl Replica {
             Output::Scan { token, scan } => Effect::scan(token, scan),
             Output::Persist { token, ops, guard } => Effect::persist(token, ops).guarded(guard),
             Output::TellTabs { bytes } => Effect::new("tellTabs").with("bytes", bytes_to_js(&bytes)),
+            Output::SendPeer { peer, bytes } => {
+                Effect::new("sendPeer").with("peer", peer as f64).with("bytes", bytes_to_js(&bytes))
+            }
+            Output::ClosePeer { peer, error } => {
+                Effect::new("closePeer").with("peer", peer as f64).with_some("error", error.as_ref().map(error_to_js))
+            }
+            Output::AskPeer { peer, token } => {
+                Effect::new("askPeer").with("peer", peer as f64).with_some("token", token)
+            }
             Output::Steal => Effect::new("steal"),
             Output::WatchTab { origin } => Effect::new("watchTab").with("origin", origin.0),
             Output::Connect { attempt } => Effect::new("connect").with("attempt", attempt as f64),
@@ -341,6 +387,16 @@ impl Replica {
             parts.extend(update.map(|update| Part { doc: name.clone(), update: update.into() }));
         }
         (!parts.is_empty()).then(|| self.core.write(parts, unix_ms as u64).0)
+    }
+
+    /// Other replicas that are linked or heard of: `[{ replica, peer?, behind }]`.
+    pub fn peers(&self) -> Array {
+        let peers = self.core.peers().into_iter();
+        let shown = peers.map(|peer| {
+            let shown = Effect::plain().with("replica", peer.replica.to_string()).with("behind", peer.behind as f64);
+            shown.with_some("peer", peer.link.map(|link| link as f64)).done()
+        });
+        shown.collect()
     }
 
     /// The stage of a write; throws if it was rejected.

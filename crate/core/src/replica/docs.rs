@@ -94,6 +94,8 @@ pub(super) struct Docs {
     has_alone: bool,
     /// Whether other tabs have not been told how far the documents have come.
     pub(super) has_moved: bool,
+    /// The same of peers.
+    pub(super) has_moved_for_peers: bool,
     last_group: u64,
     last_reading: u64,
     /// The frontiers of earlier openings' streams.
@@ -151,6 +153,25 @@ impl Docs {
     pub(super) fn state(&self, doc: &DocName) -> Option<Option<Frontier>> {
         let doc = self.open.get(doc).filter(|doc| doc.is_held)?;
         Some((doc.follows != Follows::Stream).then(|| doc.frontier.clone()))
+    }
+
+    /// Documents of which it is known what is held.
+    pub(super) fn held(&self) -> Vec<DocName> {
+        self.open.iter().filter(|(_, doc)| doc.is_held).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Everything that this frontier says of the document is held, besides what was.
+    pub(super) fn holds_besides(&mut self, doc: &DocName, frontier: &Frontier) {
+        // Who shares the stream's frontier is fed by a leader, and holds it soon.
+        if let Some(doc) =
+            self.open.get_mut(doc).filter(|doc| doc.follows != Follows::Stream || self.stream_is == Stream::Down)
+        {
+            if doc.follows == Follows::Stream {
+                doc.frontier = self.stream.clone();
+                doc.follows = Follows::Nothing;
+            }
+            doc.frontier.join(frontier);
+        }
     }
 
     /// Has a document followed for other tabs.
@@ -251,7 +272,7 @@ impl Docs {
         out.0
     }
 
-    fn load_row(&self, value: &[u8]) -> Result<Frontier, Error> {
+    pub(super) fn load_row(&self, value: &[u8]) -> Result<Frontier, Error> {
         let mut input = Reader::new(value);
         let mut frontier = Frontier::decode(&mut input)?;
         let stream = input.origin()?;

@@ -14,6 +14,7 @@ mod docs;
 mod link;
 mod open;
 mod outbox;
+mod peers;
 mod persist;
 mod reads;
 mod reject;
@@ -37,6 +38,8 @@ use docs::Docs;
 use link::Link;
 pub use link::Phase;
 use outbox::Outbox;
+use peers::Peers;
+pub use peers::{PEER_VERSION, Peer, PeerFrame};
 use persist::Persister;
 use reads::Reads;
 use std::collections::VecDeque;
@@ -138,6 +141,39 @@ pub enum Input {
         /// How long at most.
         timeout: Millis,
     },
+    /// There is a port to a peer.
+    PeerOpened {
+        /// The host's number for it, never used before.
+        peer: u64,
+        /// What is shown to be let in.
+        token: Option<String>,
+        /// Whether the application is asked before the peer is let in.
+        needs_approval: bool,
+    },
+    /// A message came from a peer.
+    PeerFrame {
+        /// By which port.
+        peer: u64,
+        /// The message.
+        bytes: Vec<u8>,
+    },
+    /// The port is closed.
+    PeerClosed {
+        /// Which.
+        peer: u64,
+    },
+    /// The answer to `Output::AskPeer`.
+    PeerApproved {
+        /// Which.
+        peer: u64,
+        /// Whether it is let in.
+        is_approved: bool,
+    },
+    /// The application gives the link up.
+    ClosePeer {
+        /// Which.
+        peer: u64,
+    },
     /// Nobody waits for that any more.
     Cancel {
         /// Which.
@@ -174,6 +210,15 @@ pub enum Wait {
         seq: Seq,
         /// Who they are.
         concern: Concern,
+    },
+    /// That so many other replicas have stored a write.
+    Peers {
+        /// The write's origin.
+        origin: Origin,
+        /// The write.
+        seq: Seq,
+        /// How many.
+        count: usize,
     },
     /// That a document may be read.
     Read {
@@ -232,6 +277,27 @@ pub enum Output {
     },
     /// Ask for a sign of life that costs the node nothing.
     Ping,
+    /// Send a message to a peer.
+    SendPeer {
+        /// By which port.
+        peer: u64,
+        /// The message.
+        bytes: Vec<u8>,
+    },
+    /// The link is over: close the port.
+    ClosePeer {
+        /// Which.
+        peer: u64,
+        /// Why, unless the application wanted it.
+        error: Option<Error>,
+    },
+    /// Ask the application whether this peer is let in, then answer `PeerApproved`.
+    AskPeer {
+        /// Which.
+        peer: u64,
+        /// What it shows.
+        token: Option<String>,
+    },
     /// Storage has been read; documents can be opened.
     Ready,
     /// Storage could not be read; the replica is of no use.
@@ -324,6 +390,9 @@ pub struct Replica {
     link: Link,
     persister: Persister,
     tabs: Tabs,
+    peers: Peers,
+    /// Where lanes stood, as storage has it, until the lanes are there.
+    marks: Vec<(Origin, Seq, Seq, Frontier)>,
     waits: Waits,
     reads: Reads,
     sessions: Map<u64, Session>,
@@ -346,6 +415,8 @@ impl Replica {
             link: Link::new(config.has_leader, config.shares_storage, config.jitter_seed),
             persister: Persister::default(),
             tabs: Tabs::new(config.origin, config.shares_storage),
+            peers: Peers::default(),
+            marks: Vec::new(),
             waits: Waits::default(),
             reads: Reads::default(),
             sessions: Map::default(),
@@ -381,6 +452,11 @@ impl Replica {
             Input::OpenDoc { doc } => self.open_doc(doc),
             Input::CloseDoc { doc } => self.close_doc(&doc),
             Input::Wait { id, wait, timeout } => self.begin_wait(id, wait, timeout, now),
+            Input::PeerOpened { peer, token, needs_approval } => self.peer_opened(peer, token, needs_approval),
+            Input::PeerFrame { peer, bytes } => self.peer_frame(peer, &bytes),
+            Input::PeerClosed { peer } => self.peer_closed(peer),
+            Input::PeerApproved { peer, is_approved } => self.approve_peer(peer, is_approved),
+            Input::ClosePeer { peer } => self.close_peer(peer),
             Input::Cancel { id } => self.cancel_wait(id),
             Input::Signal { to, bytes } => self.signal(to, bytes),
             Input::Tick => self.tick(now),
@@ -391,6 +467,7 @@ impl Replica {
     pub fn poll(&mut self, now: Millis) -> Option<Output> {
         if self.outputs.is_empty() && self.is_ready {
             self.tell_members();
+            self.feed_peers();
             self.send_unsent();
             self.subscribe_unsubscribed();
             self.ask_leader(now);
@@ -485,6 +562,10 @@ impl Replica {
         // Writes whose place is known for good, or that do not stand, need not be asked for by others.
         let origins: Vec<(Origin, Seq)> = bookmark.frontier.origins().collect();
         for (origin, seq) in origins {
+            // Peers know a write by its origin alone.
+            if self.outbox.retains() {
+                continue;
+            }
             if let Some(place) = self.outbox.settled(origin, seq) {
                 bookmark.frontier.drop_origin(origin);
                 bookmark.frontier.join(&place);

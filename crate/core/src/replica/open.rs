@@ -1,12 +1,22 @@
 //! How a replica starts: its facts, the outbox and the streams of earlier openings; then documents one by one.
 
+use super::peers::Wanted;
 use super::{Input, Output, Replica};
 use crate::error::{Code, Error};
 use crate::frontier::Frontier;
-use crate::ids::{DocName, Generation, Millis, Origin, Token};
+use crate::ids::{DocName, Generation, Millis, Origin, ReplicaId, Seq, Token};
 use crate::store::{self, Row, Scan, Table};
+use crate::wire::Reader;
 
 pub(super) const GENERATION: &str = "generation";
+/// Whose storage it is, once it has had peers.
+pub(super) const REPLICA: &str = "replica";
+/// What is remembered of each origin's log then.
+const LANE: &[u8] = b"lane/";
+
+pub(super) fn lane_key(origin: Origin) -> Vec<u8> {
+    [LANE, &store::origin_key(origin)].concat()
+}
 
 /// What a scan was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +31,10 @@ pub(super) enum Asked {
     Term,
     /// Outbox rows of one origin, or of all.
     Rows(Option<Origin>),
+    /// All documents' rows, to offer them to peers.
+    PeerDocs,
+    /// A document's updates, for a peer.
+    PeerDoc(Wanted),
 }
 
 impl Replica {
@@ -54,6 +68,10 @@ impl Replica {
         if !is_opening {
             self.is_ready = true;
             self.outbox.loaded(!self.tabs.stores_all());
+            for (origin, forgotten, settled, place) in std::mem::take(&mut self.marks) {
+                self.outbox.mark(origin, forgotten, settled, &place);
+            }
+            self.greet_peers();
             self.is_changed = true;
             self.outputs.push_back(Output::Ready);
             self.say_hello();
@@ -70,6 +88,7 @@ impl Replica {
                     let bytes = bytes.map_err(|_| Error::malformed("the generation row is damaged"))?;
                     self.generation = Generation(u64::from_be_bytes(bytes));
                 }
+                self.peers_read(rows)?;
             }
             Asked::Streams => {
                 for row in rows {
@@ -79,6 +98,8 @@ impl Replica {
                 }
             }
             Asked::Outbox => rows.iter().try_for_each(|row| self.outbox.load(&row.value))?,
+            Asked::PeerDocs => self.docs_read(rows)?,
+            Asked::PeerDoc(wanted) => self.doc_read_for_peer(wanted.clone(), rows)?,
             Asked::Term => self.term_read(rows)?,
             Asked::Rows(of) => self.rows_read(*of, rows)?,
             Asked::DocRow(name, reading) => {
@@ -91,6 +112,21 @@ impl Replica {
                 updates.sort_by_key(|updates| updates.reach.epochs().last());
                 self.doc_part_read(name, *reading, updates);
             }
+        }
+        Ok(())
+    }
+
+    fn peers_read(&mut self, rows: &[Row]) -> Result<(), Error> {
+        if let Some(row) = rows.iter().find(|row| row.key == REPLICA.as_bytes()) {
+            let bytes = row.value.as_slice().try_into();
+            let bytes = bytes.map_err(|_| Error::malformed("the replica row is damaged"))?;
+            self.retain(ReplicaId(u64::from_be_bytes(bytes)), false);
+        }
+        for row in rows {
+            let Some(origin) = row.key.strip_prefix(LANE).and_then(store::origin_of_key) else { continue };
+            let mut input = Reader::new(&row.value);
+            let (forgotten, settled) = (Seq(input.uint()?), Seq(input.uint()?));
+            self.marks.push((origin, forgotten, settled, Frontier::decode(&mut input)?));
         }
         Ok(())
     }

@@ -23,6 +23,8 @@ const REJECTIONS_KEPT: usize = 1024;
 /// The writes of one origin.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
+    /// Settled and kept for peers, in order.
+    log: VecDeque<Entry>,
     /// Not settled, in order.
     pub(super) pending: VecDeque<Entry>,
     /// Everything up to here has been sent on this connection.
@@ -39,6 +41,10 @@ pub(super) struct Lane {
     reached: [Seq; Stage::ALL.len()],
     /// Everything up to here is settled: it has left the outbox, and no failover moves it.
     settled: Seq,
+    /// Everything up to here was settled before logs were kept: it is in documents alone.
+    pub(super) forgotten: Seq,
+    /// Everything up to here is in this storage, durable or not.
+    pub(super) stored: Seq,
     /// The last write that was heard of, whether it is still here or not.
     pub(super) heard: Seq,
     /// Whether another tab stores it.
@@ -53,6 +59,35 @@ impl Lane {
     /// The first write that has not been sent on this connection.
     fn unsent(&self) -> Option<&Entry> {
         self.pending.get(self.pending.partition_point(|entry| entry.write.seq <= self.sent))
+    }
+
+    /// What is here as writes, settled or not.
+    pub(super) fn writes(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+        self.log.iter().chain(&self.pending)
+    }
+
+    /// What is here after this write.
+    pub(super) fn writes_after(&self, seq: Seq) -> impl Iterator<Item = &Entry> + Clone {
+        let log = self.log.partition_point(|entry| entry.write.seq <= seq);
+        let pending = self.pending.partition_point(|entry| entry.write.seq <= seq);
+        self.log.range(log..).chain(self.pending.range(pending..))
+    }
+
+    /// The last write that is here.
+    pub(super) fn last(&self) -> Option<&Entry> {
+        self.pending.back().or(self.log.back())
+    }
+
+    /// How many writes after this one are here.
+    pub(super) fn count_after(&self, seq: Seq) -> u64 {
+        let after = |entries: &VecDeque<Entry>| entries.len() - entries.partition_point(|entry| entry.write.seq <= seq);
+        (after(&self.log) + after(&self.pending)) as u64
+    }
+
+    /// The best stage that a leader has told, and how far.
+    pub(super) fn best_stage(&self) -> Option<(Stage, Seq)> {
+        let told = [Stage::All, Stage::Quorum, Stage::Leader].into_iter();
+        told.map(|stage| (stage, self.reached(stage))).find(|(_, seq)| *seq > Seq(0))
     }
 
     /// Everything up to here is settled, and where in the leaders' logs.
@@ -86,6 +121,11 @@ pub(super) struct Outbox {
     own: Origin,
     last: Seq,
     lanes: Map<Origin, Lane>,
+    /// Whether settled writes stay in their lanes, for peers.
+    retains: bool,
+    /// Lanes that have got writes, and lanes of which more was stored, since peers were told.
+    entered: Set<Origin>,
+    stored: Set<Origin>,
     /// Rejected writes that their documents still show.
     undoing: Vec<Undoing>,
     /// No write of this opening is marked as older.
@@ -129,6 +169,9 @@ impl Outbox {
             own,
             last: Seq(0),
             lanes,
+            retains: false,
+            entered: Set::default(),
+            stored: Set::default(),
             undoing: Vec::new(),
             latest_unix_ms: 0,
             arrivals: 0,
@@ -195,6 +238,7 @@ impl Outbox {
         self.bytes += write.weight();
         self.arrivals += 1;
         let arrival = self.arrivals;
+        self.entered.insert(write.origin);
         let lane = self.lane(write.origin);
         lane.heard = lane.heard.max(write.seq);
         lane.pending.push_back(Entry { write, unix_ms, arrival });
@@ -207,6 +251,59 @@ impl Outbox {
             self.enter(write, unix_ms);
         }
         is_new
+    }
+
+    /// From here on settled writes stay.
+    pub(super) fn retain(&mut self) {
+        if !std::mem::replace(&mut self.retains, true) {
+            self.lanes.values_mut().for_each(|lane| lane.forgotten = lane.settled);
+        }
+    }
+
+    pub(super) fn retains(&self) -> bool {
+        self.retains
+    }
+
+    /// Where a lane stood when this storage was used before.
+    pub(super) fn mark(&mut self, origin: Origin, forgotten: Seq, settled: Seq, place: &Frontier) {
+        let lane = self.lane(origin);
+        lane.forgotten = forgotten;
+        lane.heard = lane.heard.max(forgotten);
+        self.settle(origin, settled, place);
+    }
+
+    /// More of a lane is in this storage.
+    pub(super) fn is_stored(&mut self, origin: Origin, seq: Seq) {
+        let lane = self.lane(origin);
+        if lane.stored < seq {
+            lane.stored = seq;
+            self.stored.insert(origin);
+        }
+    }
+
+    /// Lanes that have got writes, and lanes of which more was stored, since this was asked last.
+    pub(super) fn take_news(&mut self) -> (Set<Origin>, Set<Origin>) {
+        (std::mem::take(&mut self.entered), std::mem::take(&mut self.stored))
+    }
+
+    /// Whether the write is here and not settled.
+    pub(super) fn is_pending(&self, origin: Origin, seq: Seq) -> bool {
+        let lane = self.lanes.get(&origin);
+        lane.is_some_and(|lane| lane.pending.binary_search_by_key(&seq, |entry| entry.write.seq).is_ok())
+    }
+
+    /// Writes of a lane after `after`, settled or not, as many as go together.
+    pub(super) fn retained_after(&self, origin: Origin, after: Seq) -> Option<(Seq, u64, Batch)> {
+        let lane = self.lanes.get(&origin)?;
+        let first = lane.writes_after(after).next()?;
+        let before = lane.pending.partition_point(|entry| entry.write.seq <= after).checked_sub(1);
+        let before = before.map(|before| &lane.pending[before]).or_else(|| {
+            let before = lane.log.partition_point(|entry| entry.write.seq <= after).checked_sub(1)?;
+            Some(&lane.log[before])
+        });
+        let prev = before.map_or(lane.forgotten, |entry| entry.write.seq);
+        let writes = fill(lane.writes_after(after).map(|entry| &entry.write));
+        Some((prev, first.unix_ms, Batch { writes }))
     }
 
     /// The seq of the last write of this opening.
@@ -275,11 +372,15 @@ impl Outbox {
     pub(super) fn from(&self, origin: Origin, seq: Seq) -> Vec<&Write> {
         let lane = self.lanes.get(&origin).map(|lane| &lane.pending);
         let first = lane.and_then(|pending| pending.iter().find(|entry| entry.write.seq == seq));
-        first.map_or_else(Vec::new, |first| self.in_order(|entry| entry.arrival >= first.arrival))
+        first.map_or_else(Vec::new, |first| {
+            self.in_order(|entry| {
+                entry.arrival >= first.arrival && self.is_pending(entry.write.origin, entry.write.seq)
+            })
+        })
     }
 
     fn in_order(&self, is_meant: impl Fn(&Entry) -> bool) -> Vec<&Write> {
-        let entries = self.lanes.values().flat_map(|lane| &lane.pending);
+        let entries = self.lanes.values().flat_map(Lane::writes);
         let mut entries: Vec<&Entry> = entries.filter(|entry| is_meant(entry)).collect();
         entries.sort_unstable_by_key(|entry| entry.arrival);
         entries.into_iter().map(|entry| &entry.write).collect()
@@ -291,7 +392,9 @@ impl Outbox {
     }
 
     pub(super) fn pending_writes(&self) -> impl Iterator<Item = (Origin, Seq)> + '_ {
-        self.in_order(|_| true).into_iter().map(|write| (write.origin, write.seq))
+        self.in_order(|entry| self.is_pending(entry.write.origin, entry.write.seq))
+            .into_iter()
+            .map(|write| (write.origin, write.seq))
     }
 
     pub(super) fn unsettled_updates<'a>(&'a self, doc: &'a DocName) -> impl Iterator<Item = std::rc::Rc<[u8]>> + 'a {
@@ -371,12 +474,17 @@ impl Outbox {
 
     /// Takes out what is settled up to `seq`, at that place of the log.
     pub(super) fn settle(&mut self, origin: Origin, seq: Seq, place: &Frontier) -> Vec<Write> {
+        let retains = self.retains;
         let lane = self.lane(origin);
         lane.settled = lane.settled.max(seq);
         lane.heard = lane.heard.max(seq);
         lane.place.join(place);
         let settled = lane.pending.partition_point(|entry| entry.write.seq <= seq);
-        let writes: Vec<Write> = lane.pending.drain(..settled).map(|entry| entry.write).collect();
+        let settled: Vec<Entry> = lane.pending.drain(..settled).collect();
+        if retains {
+            lane.log.extend(settled.iter().cloned());
+        }
+        let writes: Vec<Write> = settled.into_iter().map(|entry| entry.write).collect();
         let landed: usize = writes.iter().filter(|write| write.seq <= lane.sent).map(Write::weight).sum();
         self.bytes_in_flight = self.bytes_in_flight.saturating_sub(landed);
         self.removed(&writes);
@@ -447,9 +555,11 @@ impl Outbox {
     /// Where everything written in this opening stands, in the log if it is settled there, else as origin and seq; and what
     /// earlier openings wrote that is still here.
     pub(super) fn written(&self) -> Frontier {
-        let mut frontier = self.lanes[&self.own].place.clone();
+        // Peers know writes by their origins alone.
+        let mut frontier = if self.retains { Frontier::default() } else { self.lanes[&self.own].place.clone() };
         for (origin, lane) in self.lanes.iter() {
-            if let Some(last) = lane.pending.back() {
+            let is_kept = self.retains && *origin == self.own;
+            if let Some(last) = if is_kept { lane.last() } else { lane.pending.back() } {
                 frontier.advance_origin(*origin, last.write.seq);
             }
         }
@@ -460,7 +570,7 @@ impl Outbox {
     pub(super) fn unsettled_in(&self, doc: &DocName) -> Frontier {
         let mut frontier = Frontier::default();
         for (origin, lane) in self.lanes.iter() {
-            if let Some(entry) = lane.pending.iter().rev().find(|entry| entry.write.touches(doc)) {
+            if let Some(entry) = lane.writes().rev().find(|entry| entry.write.touches(doc)) {
                 frontier.advance_origin(*origin, entry.write.seq);
             }
         }
@@ -470,8 +580,12 @@ impl Outbox {
     /// What a reader must hold to have seen `(origin, seq)`, if that write is one of the outbox's: nothing if the
     /// write is still here and therefore in the local copy, its place in the log if it is settled.
     pub(super) fn resolve(&self, origin: Origin, seq: Seq) -> Option<Frontier> {
-        let is_here = |lane: &Lane| lane.pending.back().is_some_and(|entry| entry.write.seq >= seq);
+        let is_here = |lane: &Lane| lane.last().is_some_and(|entry| entry.write.seq >= seq);
         let is_here = self.lanes.get(&origin).is_some_and(is_here);
+        if self.retains && is_here {
+            let is_kept = self.lanes.get(&origin).is_some_and(|lane| seq > lane.forgotten);
+            return if is_kept { Some(Frontier::default()) } else { self.settled(origin, seq) };
+        }
         self.settled(origin, seq).or_else(|| is_here.then(Frontier::default))
     }
 

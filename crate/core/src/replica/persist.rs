@@ -33,6 +33,8 @@ pub(super) struct Persister {
     docs: Set<DocName>,
     /// The last rows of documents that were closed.
     closed_docs: Map<DocName, Vec<u8>>,
+    /// Lanes whose settled end is to be remembered.
+    lanes: Set<Origin>,
     /// Outbox rows to delete before any is written.
     dropped_rows: Vec<(Origin, Seq)>,
     is_stream_changed: bool,
@@ -84,6 +86,10 @@ impl Persister {
         self.closed_docs.insert(doc, row);
     }
 
+    pub(super) fn lane_changed(&mut self, origin: Origin) {
+        self.lanes.insert(origin);
+    }
+
     pub(super) fn drop_row(&mut self, origin: Origin, first: Seq) {
         self.dropped_rows.push((origin, first));
     }
@@ -128,7 +134,8 @@ impl Replica {
     /// Whether something waits to be committed.
     pub(super) fn has_unstored(&self) -> bool {
         let persister = &self.persister;
-        let is_lane_changed = |lane: &Lane| !lane.is_foreign && is_changed(lane);
+        let retains = self.outbox.retains();
+        let is_lane_changed = |lane: &Lane| !lane.is_foreign && is_changed(lane, retains);
         if !self.tabs.stores_all() {
             return !persister.dropped_rows.is_empty()
                 || self.tabs.undoes()
@@ -139,6 +146,8 @@ impl Replica {
             || !persister.updates.is_empty()
             || !persister.docs.is_empty()
             || !persister.closed_docs.is_empty()
+            || !persister.lanes.is_empty()
+            || self.peers.is_unstored()
             || !persister.dropped_rows.is_empty()
             || self.tabs.undoes()
             || self.outbox.lanes().any(|(_, lane)| is_lane_changed(lane))
@@ -153,13 +162,15 @@ impl Replica {
         let dropped = std::mem::take(&mut self.persister.dropped_rows).into_iter();
         let mut ops: Vec<StoreOp> = dropped.map(|(origin, first)| delete_row(origin, first)).collect();
         let mut stored = Vec::new();
+        let retains = self.outbox.retains();
         for (origin, lane) in self.outbox.lanes_mut().filter(|(_, lane)| !lane.is_foreign) {
-            lane_ops(origin, lane, &mut ops);
+            lane_ops(origin, lane, retains, &mut ops);
             stored.push((origin, lane.rowed));
         }
         if self.tabs.stores_all() {
             self.update_ops(&mut ops);
             self.frontier_ops(&mut ops);
+            self.log_ops(&mut ops);
         }
         self.commit_begins();
         self.persister.begun += 1;
@@ -178,6 +189,7 @@ impl Replica {
         self.persister.done += 1;
         self.persister.storing.clear();
         self.is_changed = true;
+        stored.iter().for_each(|(origin, seq)| self.outbox.is_stored(*origin, *seq));
         if self.config.is_durable {
             for (origin, seq) in stored {
                 let reached = self.outbox.get(origin).map(|lane| lane.reached(Stage::Local));
@@ -212,6 +224,24 @@ impl Replica {
         }
     }
 
+    /// What is remembered of logs that are kept for peers.
+    fn log_ops(&mut self, ops: &mut Vec<StoreOp>) {
+        if let Some(replica) = self.peers.take_new() {
+            let key = store::meta_key(super::open::REPLICA);
+            ops.push(StoreOp::Put { table: Table::Meta, key, value: replica.0.to_be_bytes().to_vec() });
+            // What was settled before is no part of them.
+            let lanes: Vec<Origin> = self.outbox.lanes().map(|(origin, _)| origin).collect();
+            lanes.into_iter().for_each(|origin| self.persister.lane_changed(origin));
+        }
+        for origin in std::mem::take(&mut self.persister.lanes).iter() {
+            let Some(lane) = self.outbox.get(*origin) else { continue };
+            let mut value = Writer::default();
+            let (settled, place) = lane.settled();
+            place.encode(value.uint(lane.forgotten.0).uint(settled.0));
+            ops.push(StoreOp::Put { table: Table::Meta, key: super::open::lane_key(*origin), value: value.0 });
+        }
+    }
+
     fn frontier_ops(&mut self, ops: &mut Vec<StoreOp>) {
         let closed = std::mem::take(&mut self.persister.closed_docs);
         let changed = std::mem::take(&mut self.persister.docs).into_iter();
@@ -231,7 +261,22 @@ impl Replica {
 }
 
 // Rows whose writes are settled go; a row that is settled in part, or lost a rejected write, is written anew.
-fn lane_ops(origin: Origin, lane: &mut Lane, ops: &mut Vec<StoreOp>) {
+fn lane_ops(origin: Origin, lane: &mut Lane, retains: bool, ops: &mut Vec<StoreOp>) {
+    if !retains {
+        delete_settled(origin, lane, ops);
+    }
+    loop {
+        let unstored = fill(lane.writes_after(lane.rowed).map(|entry| &entry.write));
+        let (Some(first), Some(last)) = (unstored.first(), unstored.last()) else { break };
+        let (first, last) = (first.seq, last.seq);
+        let unix_ms = lane.writes_after(lane.rowed).next().map_or(0, |entry| entry.unix_ms);
+        lane.rows.push_back((first, last));
+        lane.rowed = last;
+        put_row(origin, unix_ms, Batch { writes: unstored }, ops);
+    }
+}
+
+fn delete_settled(origin: Origin, lane: &mut Lane, ops: &mut Vec<StoreOp>) {
     let oldest = lane.pending.front().map_or(Seq(u64::MAX), |entry| entry.write.seq);
     while let Some((first, last)) = lane.rows.front().copied().filter(|(first, _)| *first < oldest) {
         lane.rows.pop_front();
@@ -244,16 +289,6 @@ fn lane_ops(origin: Origin, lane: &mut Lane, ops: &mut Vec<StoreOp>) {
             lane.rows.push_front((oldest, last));
         }
     }
-    let mut start = lane.pending.partition_point(|entry| entry.write.seq <= lane.rowed);
-    while let Some(entry) = lane.pending.get(start) {
-        let unix_ms = entry.unix_ms;
-        let writes = fill(lane.pending.range(start..).map(|entry| &entry.write));
-        start += writes.len();
-        let (first, last) = (writes[0].seq, writes[writes.len() - 1].seq);
-        lane.rows.push_back((first, last));
-        lane.rowed = last;
-        put_row(origin, unix_ms, Batch { writes }, ops);
-    }
 }
 
 fn delete_row(origin: Origin, first: Seq) -> StoreOp {
@@ -265,7 +300,10 @@ fn put_row(origin: Origin, unix_ms: u64, batch: Batch, ops: &mut Vec<StoreOp>) {
     ops.push(StoreOp::Put { table: Table::Outbox, key, value: encode_row(unix_ms, &batch) });
 }
 
-fn is_changed(lane: &Lane) -> bool {
+fn is_changed(lane: &Lane, retains: bool) -> bool {
+    if retains {
+        return lane.last().is_some_and(|entry| entry.write.seq > lane.rowed);
+    }
     lane.pending.back().is_some_and(|entry| entry.write.seq > lane.rowed)
         || lane.rows.front().is_some_and(|(first, _)| lane.pending.front().is_none_or(|p| p.write.seq > *first))
 }

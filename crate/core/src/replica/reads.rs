@@ -5,7 +5,7 @@
 //! replaced goes on in good faith, and what it does not hold would make a copy look fresher than it is.
 
 use super::Replica;
-use crate::error::Error;
+use crate::error::{Code, Error};
 use crate::frame::ClientFrame;
 use crate::frontier::Frontier;
 use crate::ids::{DocName, Millis};
@@ -76,6 +76,14 @@ impl Replica {
         if consistency == Consistency::Eventual {
             return Ok(read);
         }
+        let needs_leader = matches!(consistency, Consistency::Strong | Consistency::MaxStaleness(_));
+        if needs_leader && !self.config.has_leader {
+            return Err(Error::new(
+                Code::StrongUnavailable,
+                "the database was opened without a leader, and nobody can prove how fresh a copy is; read at \"session\" \
+                 with a bookmark of whoever has written",
+            ));
+        }
         // Whatever else it asks for, a read never goes back behind its session.
         session.check(self.generation)?;
         read.need = session.required().epochs_only();
@@ -95,6 +103,7 @@ impl Replica {
     pub(super) fn reads_may_end(&mut self) {
         self.reads.check = true;
         self.docs.has_moved = true;
+        self.docs.has_moved_for_peers = true;
     }
 
     pub(super) fn reads_may_end_at(&mut self, now: Millis) {
@@ -104,6 +113,16 @@ impl Replica {
                 continue;
             }
             let held = self.docs.frontier(&read.doc);
+            // What a peer or a tab has brought meanwhile need not be asked for.
+            for (origin, seq) in std::mem::take(&mut read.unresolved).origins() {
+                match self.outbox.resolve(origin, seq) {
+                    Some(place) => read.need.join(&place),
+                    None => read.unresolved.advance_origin(origin, seq),
+                }
+            }
+            if read.unresolved.is_empty() && read.consistency == Consistency::Session && read.asked == Asked::Must {
+                read.asked = Asked::NeedNot;
+            }
             if read.consistency != Consistency::Eventual
                 && let Some(Err(error)) = self.sessions.get(&read.session).map(|session| session.check(self.generation))
             {

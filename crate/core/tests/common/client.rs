@@ -29,6 +29,10 @@ pub struct Client {
     pub tabs: Vec<Vec<u8>>,
     pub watches: Vec<Origin>,
     pub steals: usize,
+    /// Said to peers and not delivered yet.
+    pub to_peers: Vec<(u64, Vec<u8>)>,
+    pub closed_peers: Vec<(u64, Option<Error>)>,
+    pub asked_peers: Vec<(u64, Option<String>)>,
     pub said: Vec<ClientFrame>,
     pub heard: Vec<NodeFrame>,
     pub docs: BTreeMap<DocName, BTreeSet<Vec<u8>>>,
@@ -74,6 +78,9 @@ impl Client {
             tabs: Vec::new(),
             watches: Vec::new(),
             steals: 0,
+            to_peers: Vec::new(),
+            closed_peers: Vec::new(),
+            asked_peers: Vec::new(),
             said: Vec::new(),
             heard: Vec::new(),
             docs: BTreeMap::new(),
@@ -209,6 +216,9 @@ impl Client {
             }
             Output::Signalled { from, bytes } => self.signalled.push((from, bytes)),
             Output::Changed => {}
+            Output::SendPeer { peer, bytes } => self.to_peers.push((peer, bytes)),
+            Output::ClosePeer { peer, error } => self.closed_peers.push((peer, error)),
+            Output::AskPeer { peer, token } => self.asked_peers.push((peer, token)),
             Output::TellTabs { bytes } => self.tabs.push(bytes),
             Output::Steal => self.steals += 1,
             Output::WatchTab { origin } => self.watches.push(origin),

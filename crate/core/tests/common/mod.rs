@@ -9,6 +9,7 @@ mod client;
 mod disk;
 mod host;
 mod line;
+mod peers;
 mod tabs;
 
 pub use client::Client;
@@ -45,6 +46,8 @@ pub struct World {
     pub clients: Vec<Client>,
     /// Clients that share their storage, if some do.
     pub tabs: tabs::Channel,
+    /// Links between clients: the two, and the number of the link at each.
+    pub links: Vec<[(usize, u64); 2]>,
     next_conn: u64,
     next_origin: u64,
     next_wait: u64,
@@ -57,6 +60,7 @@ impl World {
             node: Host::new(Disk::default()),
             clients: Vec::new(),
             tabs: tabs::Channel::default(),
+            links: Vec::new(),
             next_conn: 0,
             next_origin: 0,
             next_wait: 0,
@@ -121,6 +125,13 @@ impl World {
         self.clients[client].content(&doc(name))
     }
 
+    /// How many entries the node's log has.
+    pub fn node_entries(&self) -> u64 {
+        let rows = self.node.disk.rows(headwater_core::store::Table::Log);
+        let last = rows.last().and_then(|row| headwater_core::store::log_place(&row.key));
+        last.map_or(0, |(_, lsn)| lsn.0)
+    }
+
     // ---- waiting ----
 
     pub fn wait_read(&mut self, client: usize, session: u64, name: &str, consistency: Consistency, ms: u64) -> u64 {
@@ -162,6 +173,7 @@ impl World {
             moved |= self.deliver_up(index);
         }
         moved |= self.step_tabs();
+        moved |= self.step_peers();
         moved |= self.node.drain(self.now);
         for index in 0..self.clients.len() {
             moved |= self.deliver_down(index);

@@ -331,8 +331,13 @@ impl World {
                 self.openings[opening].docs.remove(&doc);
             }
             Output::Changed | Output::Signalled { .. } => {}
-            Output::TellTabs { .. } | Output::Steal | Output::WatchTab { .. } => {
-                unreachable!("it shares its storage with none")
+            Output::TellTabs { .. }
+            | Output::Steal
+            | Output::WatchTab { .. }
+            | Output::SendPeer { .. }
+            | Output::ClosePeer { .. }
+            | Output::AskPeer { .. } => {
+                unreachable!("it has neither tabs nor peers")
             }
         }
     }

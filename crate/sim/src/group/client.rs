@@ -212,8 +212,13 @@ impl World {
                 self.violate("storage", || format!("client {place} cannot read its storage: {error}"));
             }
             Output::Ready | Output::Changed | Output::Signalled { .. } => {}
-            Output::TellTabs { .. } | Output::Steal | Output::WatchTab { .. } => {
-                unreachable!("it shares its storage with none")
+            Output::TellTabs { .. }
+            | Output::Steal
+            | Output::WatchTab { .. }
+            | Output::SendPeer { .. }
+            | Output::ClosePeer { .. }
+            | Output::AskPeer { .. } => {
+                unreachable!("it has neither tabs nor peers")
             }
         }
     }

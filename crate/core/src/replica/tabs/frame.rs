@@ -5,7 +5,7 @@ use crate::batch::Batch;
 use crate::error::{Code, Error};
 use crate::frame::{Extensions, Served};
 use crate::frontier::Frontier;
-use crate::ids::{DocName, Epoch, Generation, Lsn, Origin, Seq};
+use crate::ids::{DocName, Epoch, Generation, Lsn, Origin, ReplicaId, Seq};
 use crate::limits::{
     EXTENSION_BYTES_MAX, EXTENSIONS_MAX, FRAME_BYTES_MAX, MESSAGE_BYTES_MAX, SIGNAL_BYTES_MAX, SUBSCRIPTIONS_MAX,
 };
@@ -68,6 +68,8 @@ pub(in crate::replica) enum TabFrame {
     Ping,
     /// I am.
     Pong,
+    /// From here on logs are kept for peers, under this name.
+    Retained { replica: ReplicaId },
     /// A message for other clients of the node. To the holder.
     Signal { to: Origin, bytes: Vec<u8> },
     /// A message from another client of the node. From the holder.
@@ -168,6 +170,9 @@ impl TabFrame {
             Self::Pong => {
                 out.byte(18);
             }
+            Self::Retained { replica } => {
+                out.byte(21).fixed(replica.0);
+            }
             Self::Signal { to, bytes } => {
                 out.byte(19).fixed(to.0).bytes(bytes);
             }
@@ -228,6 +233,7 @@ impl TabFrame {
             18 => Self::Pong,
             19 => Self::Signal { to: input.origin()?, bytes: input.bytes("a signal", SIGNAL_BYTES_MAX)?.to_vec() },
             20 => Self::Signalled { from: input.origin()?, bytes: input.bytes("a signal", SIGNAL_BYTES_MAX)?.to_vec() },
+            21 => Self::Retained { replica: ReplicaId(input.fixed()?) },
             other => return Err(Error::malformed(format!("message {other} of a tab is not known"))),
         })
     }

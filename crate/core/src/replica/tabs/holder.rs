@@ -1,14 +1,15 @@
 //! What only the holder does: it tells the others what comes from the leader, and asks the leader for them.
 
 use super::{State, TabFrame};
-use crate::batch::Batch;
+use crate::batch::{Batch, Part, Write};
 use crate::error::Error;
 use crate::frame::{ClientFrame, NodeFrame};
 use crate::frontier::Frontier;
-use crate::ids::{DocName, Epoch, Lsn, Origin, Seq};
+use crate::ids::{DocName, Epoch, Lsn, Origin, ReplicaId, Seq};
 use crate::limits::BARRIERS_PER_CONNECTION_MAX;
 use crate::replica::Replica;
 use crate::stage::Stage;
+use std::rc::Rc;
 
 impl Replica {
     /// What has changed since the others were told.
@@ -62,7 +63,27 @@ impl Replica {
         }
     }
 
+    /// Updates of one document that came from a peer.
+    pub(in crate::replica) fn tell_updates_of(&mut self, doc: &DocName, epoch: Epoch, lsn: Lsn, updates: &[Rc<[u8]>]) {
+        let part = |update: &Rc<[u8]>| Part { doc: doc.clone(), update: update.clone() };
+        let write = |part| Write { origin: Origin::default(), seq: Seq(1), parts: vec![part] };
+        for update in updates {
+            self.tell_updates(epoch, lsn, Batch { writes: vec![write(part(update))] });
+        }
+    }
+
+    /// Writes that came from a peer.
+    pub(in crate::replica) fn relay_to_tabs(&mut self, prev: Seq, unix_ms: u64, batch: Batch) {
+        self.tell_others(|| TabFrame::Writes { prev, unix_ms, batch });
+    }
+
+    /// From here on logs are kept.
+    pub(in crate::replica) fn tell_retained(&mut self, replica: ReplicaId) {
+        self.tell_others(|| TabFrame::Retained { replica });
+    }
+
     pub(in crate::replica) fn tell_stage(&mut self, origin: Origin, seq: Seq, stage: Stage) {
+        self.tell_peers_stage(origin, seq, stage);
         if self.tabs.is_holder() || stage == Stage::Local {
             self.tell_others(|| match stage {
                 Stage::Local => TabFrame::Stored { origin, seq },
@@ -101,6 +122,7 @@ impl Replica {
     }
 
     pub(in crate::replica) fn tell_rejected(&mut self, origin: Origin, seq: Seq, error: &Error) {
+        self.tell_peers_rejected(origin, seq, error);
         if self.tabs.is_holder() {
             self.tell_others(|| TabFrame::Rejected { origin, seq, error: error.clone() });
         }

@@ -77,9 +77,12 @@ impl Replica {
         self.reads_may_end();
     }
 
-    pub(super) fn other_reached(&mut self, origin: Origin, seq: Seq, stage: Stage) {
+    pub(in crate::replica) fn other_reached(&mut self, origin: Origin, seq: Seq, stage: Stage) {
         if self.outbox.get(origin).is_some() && !self.outbox.is_beyond(origin, seq) {
             self.outbox.advance(origin, seq, stage);
+            if stage == Stage::Local {
+                self.outbox.is_stored(origin, seq);
+            }
             self.stage_reached(origin, seq, stage);
             self.is_changed = true;
         }

@@ -275,6 +275,11 @@ impl Replica {
                 }
             }
             TabFrame::Pong => {}
+            TabFrame::Retained { replica } => {
+                if !self.peers.retains() {
+                    self.retain(replica, false);
+                }
+            }
             TabFrame::Signal { to, bytes } => {
                 if self.tabs.is_holder() {
                     self.signal(to, bytes);
@@ -318,6 +323,9 @@ impl Replica {
             false => lanes.clone(),
         };
         let settled: Vec<_> = known.iter().filter_map(settled).collect();
+        if let Some(replica) = self.peers.replica() {
+            self.tell_tabs(TabFrame::Retained { replica });
+        }
         self.tell_tabs(TabFrame::Committed { through: 0, settled });
         for origin in lanes {
             self.tell_writes_after(origin, Seq(0));
