@@ -87,9 +87,8 @@ fn what_replaces_a_value_that_was_seen_is_no_conflict_and_ends_one() {
 #[test]
 fn of_a_line_of_writes_only_its_end_lost() {
     let ((mut left, l), (mut right, r)) = (watched(1), watched(2));
-    let mut line: Vec<Vec<u8>> = (0..10).map(|value| set(&mut left, l, "key", value)).collect();
+    let line: Vec<Vec<u8>> = (0..10).map(|value| set(&mut left, l, "key", value)).collect();
     set(&mut right, r, "key", 20);
-    let line = line.drain(..).collect::<Vec<_>>();
     right.apply(&line.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
     assert_eq!(told(&mut right), [(2, plain(20), 1, plain(9))]);
     // Who goes on without knowing that it lost loses again.
