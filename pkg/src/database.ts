@@ -7,7 +7,7 @@ import { type HeadwaterError, malformed } from "./errors.js";
 import { checkFunction, checkTransact, timeoutOf } from "./options.js";
 import type { Receipt } from "./receipt.js";
 import { Session } from "./session.js";
-import type { DatabaseStatus, TransactOptions, WaitOptions } from "./types.js";
+import type { Conflict, DatabaseStatus, TransactOptions, WaitOptions } from "./types.js";
 
 /** How long `doc` waits for local storage unless told otherwise. */
 const LOAD_MS = 30_000;
@@ -35,6 +35,11 @@ export interface DatabaseEvents {
   /** A rejected write was taken back: this document was made anew from what stands. Its types' observers were told. */
   reset: { readonly doc: string };
   /**
+   * A value of a map lost against another one that was set without knowing it: see {@link Conflict}. Told once for each, after
+   * the observers, of what arrives from when the first listener is added; a listener may set the key anew.
+   */
+  conflict: Conflict;
+  /**
    * A document was taken out: it could not be read from storage, or not take in what came. Its reads and writes throw
    * the error; `doc` tries anew. Other documents go on.
    */
@@ -59,6 +64,7 @@ export class Database {
     engine.emitter.on("changed", () => this.#tell());
     engine.emitter.on("degraded", (event) => this.#emitter.emit("degraded", event));
     engine.emitter.on("reset", (event) => this.#emitter.emit("reset", event));
+    engine.emitter.on("conflict", (event) => this.#emitter.emit("conflict", event));
     engine.emitter.on("unloadable", (event) => this.#emitter.emit("unloadable", event));
   }
 
@@ -101,6 +107,7 @@ export class Database {
     // What has changed while nobody listened is no news, and what changes from here on is, whatever was told before.
     if (!this.#emitter.has(name)) {
       if (name === "status") this.#toldStatus = statusKey(this.status);
+      if (name === "conflict") this.#engine.tellConflicts();
       if (name === "pending" && this.#engine.death === undefined) this.#toldPending = pendingKey(this.pending);
     }
     return this.#emitter.on(name, listener);

@@ -3,7 +3,7 @@
  * order, one timer. It decides nothing, and it runs user code only when nothing else is left to do.
  */
 
-import type { PersistEffect, ReplicaEffect, ScanEffect } from "./effects.js";
+import type { ConflictsEffect, PersistEffect, ReplicaEffect, ScanEffect } from "./effects.js";
 import { fromPlain, HeadwaterError, reportUncaught, toHeadwaterError } from "./errors.js";
 import type { Replica } from "./generated/replica/glue.js";
 import type { Instance } from "./instance.js";
@@ -30,6 +30,8 @@ export interface DriverEvents {
   unloadable(doc: string, error: HeadwaterError): () => void;
   applied(docs: readonly string[]): void;
   rebuilt(doc: string): void;
+  /** After `applied` of what brought them. */
+  conflicts(found: ConflictsEffect): void;
   /** Stages, pending writes or the status may have changed. */
   changed(): void;
   /** Storage has failed; the core goes on in memory. */
@@ -174,6 +176,9 @@ export class Driver {
         return;
       case "applied":
         afterwards.push(() => this.#events.applied(effect.docs));
+        return;
+      case "conflicts":
+        afterwards.push(() => this.#events.conflicts(effect));
         return;
       case "ready":
       case "changed":

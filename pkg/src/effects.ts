@@ -1,6 +1,7 @@
 /** What the machines in wasm ask of their host, in the shapes that `poll` answers. Types only. */
 
 import type { PlainError } from "./errors.js";
+import type { Conflict } from "./types.js";
 
 /** One change of storage; without a value it deletes the row. */
 export interface StoreOp {
@@ -30,6 +31,13 @@ export interface ScanEffect {
   readonly bytes?: number;
 }
 
+/** Tell of conflicts in a document. */
+export interface ConflictsEffect {
+  readonly type: "conflicts";
+  readonly doc: string;
+  readonly conflicts: readonly Omit<Conflict, "doc">[];
+}
+
 /** What a replica asks for. */
 export type ReplicaEffect =
   | PersistEffect
@@ -41,6 +49,7 @@ export type ReplicaEffect =
   | { readonly type: "loaded" | "rebuilt"; readonly doc: string }
   | { readonly type: "unloadable"; readonly doc: string; readonly error: PlainError }
   | { readonly type: "applied"; readonly docs: readonly string[] }
+  | ConflictsEffect
   | { readonly type: "done"; readonly id: number; readonly error?: PlainError }
   | { readonly type: "signalled"; readonly from: bigint; readonly bytes: Uint8Array<ArrayBuffer> }
   | { readonly type: "fatal"; readonly error: PlainError };

@@ -5,7 +5,7 @@
 
 import { Documents } from "./documents.js";
 import { Driver, type DriverEvents, type DriverParts } from "./driver.js";
-import type { ReplicaPending, ReplicaStatus } from "./effects.js";
+import type { ConflictsEffect, ReplicaPending, ReplicaStatus } from "./effects.js";
 import { Emitter } from "./emitter.js";
 import { fromPlain, HeadwaterError } from "./errors.js";
 import type { Replica } from "./generated/replica/glue.js";
@@ -13,7 +13,7 @@ import type { Instance } from "./instance.js";
 import { Receipt } from "./receipt.js";
 import type { StorageInfo } from "./store/store.js";
 import { Transactions } from "./transactions.js";
-import type { Concern, DatabaseStatus, Degrade } from "./types.js";
+import type { Concern, Conflict, DatabaseStatus, Degrade } from "./types.js";
 
 /** How long closing waits for storage. */
 const CLOSE_MS_MAX = 10_000;
@@ -23,6 +23,8 @@ interface EngineEvents {
   changed: null;
   /** A rejected write was taken back in this document. */
   reset: { readonly doc: string };
+  /** A value lost against one that was set without knowing it. */
+  conflict: Conflict;
   /** A document was taken out. */
   unloadable: { readonly doc: string; readonly error: HeadwaterError };
   /** Somebody was content with less than a write's concern. */
@@ -186,6 +188,23 @@ export class Engine implements DriverEvents {
   rebuilt(doc: string): void {
     this.#docChanged(doc, true);
     this.emitter.emit("reset", { doc });
+  }
+
+  /** @internal */
+  conflicts({ doc, conflicts }: ConflictsEffect): void {
+    // After the observers, and after what those write.
+    this.transactions.tell(() => {
+      for (const found of conflicts) {
+        const conflict = { doc, ...found };
+        this.documents.get(doc)?.conflicted(conflict);
+        this.emitter.emit("conflict", conflict);
+      }
+    });
+  }
+
+  /** Has conflicts told from now on. Nobody who does not ask for them pays for them. */
+  tellConflicts(): void {
+    if (this.death === undefined && !this.isClosed) this.driver.ask((replica) => replica.tellConflicts());
   }
 
   /** @internal */

@@ -138,6 +138,39 @@ export interface ReadResult<T> {
   readonly meta: ReadMeta;
 }
 
+/**
+ * A value of a map's key that lost against another one: both were set without knowing each other, and a map shows one value.
+ * Every replica that has the document open learns of it when the second of the two arrives. What replaces a value that its
+ * writer had before them is no conflict, and a deletion is none.
+ */
+export interface Conflict {
+  /** The document. */
+  readonly doc: string;
+  /** The way to the map in the document: the name of the root type, then keys into maps and indexes into arrays. */
+  readonly path: readonly (string | number)[];
+  /** The key in the map. */
+  readonly key: string;
+  /** What the document shows, the same everywhere once everything has arrived. */
+  readonly winner: ConflictSide;
+  /** What it does not show. Of several values that one writer set one after the other it is the last. */
+  readonly loser: ConflictSide;
+}
+
+/** One of the two values in a {@link Conflict}. */
+export interface ConflictSide {
+  /**
+   * What was set: `plain` data, which is in `value`, or a shared type. `absent` if there is nothing: a winner was deleted;
+   * a loser was deleted before it lost, or arrived in a snapshot that was made when it had already lost.
+   */
+  readonly kind: "plain" | "map" | "array" | "text" | "absent";
+  /** The plain data; `undefined` for all else. */
+  readonly value: unknown;
+  /** The opening of a replica that set it, as 16 hexadecimal digits, where that is known. */
+  readonly origin: string | null;
+  /** The Yjs client id under which it was set. */
+  readonly client: number;
+}
+
 /** Where the database stands. */
 export interface DatabaseStatus {
   /**

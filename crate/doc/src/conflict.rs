@@ -15,7 +15,7 @@ use yrs::branch::BranchPtr;
 use yrs::encoding::read::Cursor;
 use yrs::types::TypeRef;
 use yrs::updates::encoder::Encode;
-use yrs::{Any, BranchID, ID, IdSet, Map, MapRef, Out, ReadTxn, StateVector, TransactionMut, WriteTxn};
+use yrs::{Any, BranchID, ID, IdSet, Map, MapRef, Out, TransactionMut, WriteTxn};
 
 use crate::document::Document;
 use crate::handle::Kind;
@@ -94,9 +94,9 @@ impl Document {
         if let Some(before) = self.watch.take() {
             watch.origins = before.origins;
         }
-        let (client, here) = self.held.read(|txn| (txn.doc().client_id(), txn.encode_diff_v1(&StateVector::default())));
+        let client = self.held.read(|txn| txn.doc().client_id());
         watch.origins.insert(client.get(), own);
-        watch.note_written(&here);
+        watch.note_written(&self.encode_integrated());
         watch.beaten.clear();
         self.watch = Some(Box::new(watch));
     }
@@ -165,10 +165,10 @@ impl Watch {
     pub(crate) fn expect<'a>(&self, writes: Vec<Write<'a>>, txn: &TransactionMut<'_>) -> Arrivals<'a> {
         let mut before = BTreeMap::new();
         for write in &writes {
-            if self.registers.missing(write.id, write.length).is_none() {
+            let Some((id, _, place)) = self.news_in(write) else {
                 continue;
-            }
-            if let Some(register) = with_place(write.place, |place| self.registers.would_beat(place, write.id)) {
+            };
+            if let Some(register) = with_place(place, |place| self.registers.would_beat(place, id)) {
                 let look = || (self.registers.current(register), self.shown(register, txn));
                 before.entry(register).or_insert_with(look);
             }
@@ -213,7 +213,17 @@ impl Watch {
     }
 
     fn is_new(&self, write: &Write<'_>, integrated: &IdSet) -> bool {
-        self.registers.missing(write.id, write.length).is_some_and(|(id, _)| integrated.contains(&id))
+        self.news_in(write).is_some_and(|(id, ..)| integrated.contains(&id))
+    }
+
+    /// The part of a write that is not here. If the first part is, the rest goes on from there.
+    fn news_in<'a>(&self, write: &Write<'a>) -> Option<(ID, u32, WritePlace<'a>)> {
+        let (start, length) = self.registers.missing(write.id, write.length)?;
+        let place = match start == write.id {
+            true => write.place,
+            false => WritePlace::After(ID::new(start.client, start.clock - 1)),
+        };
+        Some((start, length, place))
     }
 
     /// The write among these that must be taken in before this one, if there is one that was not looked at yet.
@@ -240,13 +250,8 @@ impl Watch {
         taken_in: &mut Vec<(u32, ID, usize)>,
         replaced: &mut Vec<ID>,
     ) {
-        let Some((start, length)) = self.registers.missing(write.id, write.length) else {
+        let Some((start, length, place)) = self.news_in(write) else {
             return;
-        };
-        // The first part is here already: the rest goes on from there.
-        let place = match start == write.id {
-            true => write.place,
-            false => WritePlace::After(ID::new(start.client, start.clock - 1)),
         };
         if let Some(register) = with_place(place, |place| self.registers.insert(start, length, place)) {
             taken_in.push((register, ID::new(start.client, start.clock + (length - 1)), index));

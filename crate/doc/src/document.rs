@@ -158,6 +158,11 @@ impl Document {
         self.held.read(|txn| txn.encode_state_as_update_v1(&StateVector::default()))
     }
 
+    /// Everything that shows, as one update in encoding v1: without operations that wait.
+    pub fn encode_integrated(&self) -> Vec<u8> {
+        self.held.read(|txn| txn.encode_diff_v1(&StateVector::default()))
+    }
+
     /// What is here, as a state vector in encoding v1. Deletions do not show in it.
     pub fn state_vector(&self) -> Vec<u8> {
         self.held.read(|txn| txn.state_vector().encode_v1())

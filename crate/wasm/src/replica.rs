@@ -3,6 +3,7 @@
 //! It executes what concerns documents by itself, and hands everything else out as effects. It never calls back.
 
 use crate::doc::DocHandle;
+use crate::doc::conflicts::conflicts_to_js;
 use crate::effect::{Effect, bytes_to_js, error_to_js, rows_from_js};
 use crate::host::{doc_name, malformed, millis, parse_bookmark, storage_error, throw};
 use headwater_core::group::{Concern, MemberName};
@@ -26,6 +27,9 @@ pub struct Replica {
     docs: Map<DocName, Shared>,
     /// From it yrs client ids are derived; it is random and never stored.
     entropy: u64,
+    origin: Origin,
+    /// Whether documents watch for conflicts: only once somebody wants to be told.
+    tells_conflicts: bool,
 }
 
 /// What happens to it. Every `now` is in milliseconds of one monotonic clock.
@@ -36,7 +40,9 @@ impl Replica {
     pub fn new(origin: u64, has_leader: bool, is_durable: bool, seed: u64, shares_storage: bool) -> Self {
         console_error_panic_hook::set_once();
         let config = Config { origin: Origin(origin), has_leader, is_durable, jitter_seed: seed, shares_storage };
-        Self { core: replica::Replica::new(config), docs: Map::default(), entropy: seed }
+        let origin = Origin(origin);
+        let core = replica::Replica::new(config);
+        Self { core, docs: Map::default(), entropy: seed, origin, tells_conflicts: false }
     }
 
     /// The rows of a scan: key, value, key, value …
@@ -175,6 +181,14 @@ impl Replica {
         Ok(handle)
     }
 
+    /// Tells conflicts from now on, as effects after `applied`.
+    #[wasm_bindgen(js_name = tellConflicts)]
+    pub fn tell_conflicts(&mut self) {
+        if !std::mem::replace(&mut self.tells_conflicts, true) {
+            self.docs.iter().for_each(|(_, doc)| doc.borrow_mut().watch_conflicts(self.origin.0));
+        }
+    }
+
     /// Closes a document.
     #[wasm_bindgen(js_name = closeDoc)]
     pub fn close_doc(&mut self, name: &str, now: f64) -> Result<(), JsValue> {
@@ -272,7 +286,7 @@ impl Replica {
         while let Some(output) = self.core.poll(millis(now)) {
             // Consecutive updates belong together: observers hear of them when all are in.
             if !matches!(output, Output::Apply { .. }) {
-                flush_applied(&mut applied, &effects);
+                self.flush_applied(&mut applied, &effects);
             }
             match self.execute(output, &mut applied) {
                 Ok(effect) => effect.into_iter().for_each(|effect| {
@@ -283,8 +297,23 @@ impl Replica {
                 }
             }
         }
-        flush_applied(&mut applied, &effects);
+        self.flush_applied(&mut applied, &effects);
         effects
+    }
+
+    fn flush_applied(&self, applied: &mut Vec<DocName>, effects: &Array) {
+        if applied.is_empty() {
+            return;
+        }
+        let docs: Array = applied.iter().map(|doc| JsValue::from(doc.as_str())).collect();
+        effects.push(&Effect::new("applied").with("docs", docs).done());
+        for name in applied.drain(..) {
+            let conflicts = self.docs.get(&name).map(|doc| doc.borrow_mut().take_conflicts()).unwrap_or_default();
+            if !conflicts.is_empty() {
+                let conflicts = conflicts_to_js(&conflicts);
+                effects.push(&Effect::new("conflicts").with("doc", name.as_str()).with("conflicts", conflicts).done());
+            }
+        }
     }
 
     fn execute(&mut self, output: Output, applied: &mut Vec<DocName>) -> Result<Option<Effect>, (DocName, DocError)> {
@@ -296,6 +325,10 @@ impl Replica {
             }
             Output::Load { doc, updates } => {
                 self.apply(&doc, &updates)?;
+                if let Some(shared) = self.docs.get(&doc).filter(|_| self.tells_conflicts) {
+                    // What was stored is no news.
+                    shared.borrow_mut().watch_conflicts(self.origin.0);
+                }
                 Effect::new("loaded").with("doc", doc.as_str())
             }
             Output::Unloadable { doc, error } => {
@@ -352,8 +385,9 @@ impl Replica {
 
     fn apply(&mut self, doc: &DocName, updates: &[Rc<[u8]>]) -> Result<(), (DocName, DocError)> {
         let Some(shared) = self.docs.get(doc) else { return Ok(()) };
-        let updates: Vec<&[u8]> = updates.iter().map(|update| &**update).collect();
-        shared.borrow_mut().apply(&updates).map_err(|cause| (doc.clone(), cause))
+        // Who wrote an update the core does not say.
+        let updates: Vec<(Option<u64>, &[u8])> = updates.iter().map(|update| (None, &**update)).collect();
+        shared.borrow_mut().apply_from(&updates).map_err(|cause| (doc.clone(), cause))
     }
 
     fn handle(&mut self, input: Input, now: f64) {
@@ -477,12 +511,5 @@ impl Replica {
             .with_some("staleness", lag.staleness.map(|span| span.0 as f64))
             .with_some("error", self.core.trouble().map(error_to_js))
             .done()
-    }
-}
-
-fn flush_applied(applied: &mut Vec<DocName>, effects: &Array) {
-    if !applied.is_empty() {
-        let docs: Array = applied.drain(..).map(|doc| JsValue::from(doc.as_str())).collect();
-        effects.push(&Effect::new("applied").with("docs", docs).done());
     }
 }
