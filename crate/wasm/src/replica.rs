@@ -318,13 +318,13 @@ impl Replica {
 
     fn execute(&mut self, output: Output, applied: &mut Vec<DocName>) -> Result<Option<Effect>, (DocName, DocError)> {
         Ok(Some(match output {
-            Output::Apply { doc, updates } => {
-                self.apply(&doc, &updates)?;
+            Output::Apply { doc, updates, origins } => {
+                self.apply(&doc, &updates, &origins)?;
                 applied.push(doc);
                 return Ok(None);
             }
             Output::Load { doc, updates } => {
-                self.apply(&doc, &updates)?;
+                self.apply(&doc, &updates, &[])?;
                 if let Some(shared) = self.docs.get(&doc).filter(|_| self.tells_conflicts) {
                     // What was stored is no news.
                     shared.borrow_mut().watch_conflicts(self.origin.0);
@@ -383,10 +383,10 @@ impl Replica {
         effect
     }
 
-    fn apply(&mut self, doc: &DocName, updates: &[Rc<[u8]>]) -> Result<(), (DocName, DocError)> {
+    fn apply(&mut self, doc: &DocName, updates: &[Rc<[u8]>], origins: &[Origin]) -> Result<(), (DocName, DocError)> {
         let Some(shared) = self.docs.get(doc) else { return Ok(()) };
-        // Who wrote an update the core does not say.
-        let updates: Vec<(Option<u64>, &[u8])> = updates.iter().map(|update| (None, &**update)).collect();
+        let origins = origins.iter().map(|origin| Some(origin.0)).chain(std::iter::repeat(None));
+        let updates: Vec<(Option<u64>, &[u8])> = origins.zip(updates).map(|(by, update)| (by, &**update)).collect();
         shared.borrow_mut().apply_from(&updates).map_err(|cause| (doc.clone(), cause))
     }
 

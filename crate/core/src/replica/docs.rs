@@ -12,7 +12,7 @@
 use super::persist::{Persister, Updates};
 use super::tabs::TabFrame;
 use super::{Output, Replica};
-use crate::batch::{Batch, Write};
+use crate::batch::{Batch, Part, Write};
 use crate::error::{Code, Error};
 use crate::frame::ClientFrame;
 use crate::frontier::Frontier;
@@ -69,6 +69,19 @@ impl Doc {
             reach: Frontier::default(),
             follows: Follows::Nothing,
         }
+    }
+}
+
+/// Updates to show, by document, and who wrote each if that is known.
+#[derive(Default)]
+pub(super) struct News(Map<DocName, (Vec<Rc<[u8]>>, Vec<Origin>)>);
+
+impl News {
+    /// Either all updates of a document have an origin, or none.
+    pub(super) fn add(&mut self, origin: Option<Origin>, part: &Part) {
+        let (updates, origins) = self.0.get_or_default(part.doc.clone());
+        updates.push(part.update.clone());
+        origins.extend(origin);
     }
 }
 
@@ -421,7 +434,7 @@ impl Replica {
         let doc = name.clone();
         self.outputs.push_back(match (is_rebuilding, is_refreshing) {
             (true, _) => Output::Rebuild { doc, updates },
-            (false, true) => Output::Apply { doc, updates },
+            (false, true) => Output::Apply { doc, updates, origins: Vec::new() },
             (false, false) => Output::Load { doc, updates },
         });
         self.reads_may_end();
@@ -525,17 +538,15 @@ impl Replica {
             .map(|(name, _)| name.clone())
             .collect();
         let batch = batch.filtered(|_, doc| members.contains(doc));
-        let mut updates: Map<DocName, Vec<Rc<[u8]>>> = Map::default();
-        for part in batch.writes.iter().flat_map(|write| &write.parts) {
-            self.persister.add_update(part.doc.clone(), part.update.clone(), epoch, through);
-            updates.get_or_default(part.doc.clone()).push(part.update.clone());
-        }
-        self.tell_updates(epoch, through, batch);
-        for (doc, updates) in updates {
-            if self.docs.is_shown(&doc) {
-                self.outputs.push_back(Output::Apply { doc, updates });
+        let mut news = News::default();
+        for write in &batch.writes {
+            for part in &write.parts {
+                self.persister.add_update(part.doc.clone(), part.update.clone(), epoch, through);
+                news.add(Some(write.origin), part);
             }
         }
+        self.tell_updates(epoch, through, batch);
+        self.show(news);
         if is_stream {
             self.stream_through(epoch, through);
         } else {
@@ -550,6 +561,17 @@ impl Replica {
         if group != 0 {
             self.send(&ClientFrame::Credit { group, frames: 1 });
         }
+        self.reads_may_end();
+    }
+
+    /// Shows updates in the documents that are open and read. Those that are being read get unsettled writes at the end of that.
+    pub(super) fn show(&mut self, news: News) {
+        for (doc, (updates, origins)) in news.0 {
+            if self.docs.is_shown(&doc) {
+                self.outputs.push_back(Output::Apply { doc, updates, origins });
+            }
+        }
+        self.is_changed = true;
         self.reads_may_end();
     }
 

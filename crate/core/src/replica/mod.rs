@@ -325,6 +325,8 @@ pub enum Output {
         doc: DocName,
         /// Updates to apply.
         updates: Vec<Rc<[u8]>>,
+        /// Who wrote each of them; none where that is not known.
+        origins: Vec<Origin>,
     },
     /// A rejected write is undone: the document is to be made anew, with a fresh yrs client id.
     Rebuild {

@@ -245,10 +245,10 @@ impl Outbox {
     }
 
     /// A write of another opening, from whoever has it. Answers whether it was not known.
-    pub(super) fn hear(&mut self, write: Write, unix_ms: u64) -> bool {
+    pub(super) fn hear(&mut self, write: &Write, unix_ms: u64) -> bool {
         let is_new = self.lane(write.origin).heard < write.seq;
         if is_new {
-            self.enter(write, unix_ms);
+            self.enter(write.clone(), unix_ms);
         }
         is_new
     }

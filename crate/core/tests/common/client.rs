@@ -206,7 +206,7 @@ impl Client {
                 self.docs.insert(doc, updates.iter().map(|update| update.to_vec()).collect());
             }
             Output::Unloadable { doc, error } => self.unloadable.push((doc, error)),
-            Output::Apply { doc, updates } => {
+            Output::Apply { doc, updates, .. } => {
                 self.applied.push(doc.clone());
                 let content = self.docs.get_mut(&doc).expect("only open documents are written to");
                 content.extend(updates.iter().map(|update| update.to_vec()));

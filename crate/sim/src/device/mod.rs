@@ -302,7 +302,7 @@ impl World {
                     name_roots(&mut opened.document);
                 }
             }
-            Output::Apply { doc, updates } => self.apply(opening, &doc, &updates),
+            Output::Apply { doc, updates, .. } => self.apply(opening, &doc, &updates),
             Output::Rebuild { doc, updates } => {
                 self.coverage.saw(Moment::Rebuilt);
                 self.note(|| format!("tab {opening}: rebuilds {doc:?}"));

@@ -196,7 +196,7 @@ impl World {
                 self.clients[place].loaded[doc] = true;
                 self.apply(place, doc, &updates);
             }
-            Output::Apply { doc, updates } => {
+            Output::Apply { doc, updates, .. } => {
                 let doc = self.place_of(&doc);
                 self.apply(place, doc, &updates);
             }

@@ -2,11 +2,13 @@
 //! updates that the other's frontier does not have. A frontier is passed on together with everything that it says.
 
 use super::PeerFrame;
+use crate::batch::Part;
 use crate::error::Error;
 use crate::frontier::Frontier;
 use crate::ids::DocName;
 use crate::limits::{BATCH_BYTES_TARGET, DOCS_TOLD_MAX};
 use crate::replica::Replica;
+use crate::replica::docs::News;
 use crate::replica::open::Asked;
 use crate::replica::persist::{Updates, decode_updates};
 use crate::sorted::{Map, Set};
@@ -155,9 +157,11 @@ impl Replica {
                 self.tell_updates_of(&doc, epoch, lsn, &shown);
             }
             self.persister.add_updates(doc.clone(), updates);
-            let mut by_doc = Map::default();
-            by_doc.insert(doc.clone(), shown);
-            self.show(by_doc);
+            let mut news = News::default();
+            for update in shown {
+                news.add(None, &Part { doc: doc.clone(), update });
+            }
+            self.show(news);
         }
         if let Some(frontier) = frontier {
             self.peers.docs.wanted.remove(&doc);

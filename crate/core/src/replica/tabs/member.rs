@@ -1,15 +1,14 @@
 //! What a tab does with what others tell, and what it tells of itself. Most of it goes for the holder too.
 
 use super::{Role, State, TAB_ANSWER_MS_MAX, TabFrame};
-use crate::batch::{Batch, Write};
+use crate::batch::{Batch, Part, Write};
 use crate::frame::NodeFrame;
 use crate::frontier::Frontier;
 use crate::ids::{DocName, Epoch, Lsn, Millis, Origin, Seq};
+use crate::replica::docs::News;
 use crate::replica::persist::Updates;
 use crate::replica::{Output, Replica};
-use crate::sorted::Map;
 use crate::stage::Stage;
-use std::rc::Rc;
 
 impl Replica {
     /// Tells the others of what was written here since.
@@ -53,28 +52,14 @@ impl Replica {
         if lane.heard < prev {
             return false; // Whoever has them tells them again from the start.
         }
-        let mut updates: Map<DocName, Vec<Rc<[u8]>>> = Map::default();
+        let mut news = News::default();
         for write in writes {
-            let parts = write.parts.clone();
-            if self.outbox.hear(write, unix_ms) {
-                for part in parts {
-                    updates.get_or_default(part.doc).push(part.update);
-                }
+            if self.outbox.hear(&write, unix_ms) {
+                write.parts.iter().for_each(|part| news.add(Some(write.origin), part));
             }
         }
-        self.show(updates);
+        self.show(news);
         true
-    }
-
-    /// Shows updates in the documents that are open and read; those that are being read get unsettled writes at the end of that.
-    pub(in crate::replica) fn show(&mut self, updates: Map<DocName, Vec<Rc<[u8]>>>) {
-        for (doc, updates) in updates {
-            if self.docs.is_shown(&doc) {
-                self.outputs.push_back(Output::Apply { doc, updates });
-            }
-        }
-        self.is_changed = true;
-        self.reads_may_end();
     }
 
     pub(in crate::replica) fn other_reached(&mut self, origin: Origin, seq: Seq, stage: Stage) {
@@ -117,15 +102,17 @@ impl Replica {
             return; // Of one that does not know yet that it is the holder no more.
         }
         let reach = Frontier::at(epoch, through);
-        let mut shown: Map<DocName, Vec<Rc<[u8]>>> = Map::default();
-        for part in batch.writes.into_iter().flat_map(|write| write.parts) {
-            let updates = Updates { reach: reach.clone(), updates: vec![part.update.clone()] };
-            self.tabs.uncommitted.push((number, part.doc.clone(), updates.clone()));
-            self.docs.reaches(&part.doc, epoch, through);
-            self.docs.pass_by(&part.doc, updates);
-            shown.get_or_default(part.doc).push(part.update);
+        let mut news = News::default();
+        for write in &batch.writes {
+            for part in &write.parts {
+                let updates = Updates { reach: reach.clone(), updates: vec![part.update.clone()] };
+                self.tabs.uncommitted.push((number, part.doc.clone(), updates.clone()));
+                self.docs.reaches(&part.doc, epoch, through);
+                self.docs.pass_by(&part.doc, updates);
+                news.add(Some(write.origin).filter(|origin| origin.0 != 0), part);
+            }
         }
-        self.show(shown);
+        self.show(news);
     }
 
     /// What storage lacks of a document: with it, the document can be read.
@@ -137,11 +124,11 @@ impl Replica {
             self.tabs.uncommitted.push((number, doc.clone(), updates.clone()));
         }
         let shown = self.docs.answered(&doc, updates);
-        if !shown.is_empty() {
-            let mut updates = Map::default();
-            updates.insert(doc, shown);
-            self.show(updates);
+        let mut news = News::default();
+        for update in shown {
+            news.add(None, &Part { doc: doc.clone(), update });
         }
+        self.show(news);
     }
 
     pub(super) fn take_state(&mut self, from: Origin, state: State, now: Millis) {

@@ -3,6 +3,7 @@
 use super::{Role, State, TabFrame};
 use crate::error::Error;
 use crate::ids::{Millis, Origin, Seq, Token};
+use crate::replica::docs::News;
 use crate::replica::open::Asked;
 use crate::replica::{Output, Replica};
 use crate::store::{self, Guard, Row, Scan, StoreOp, Table};
@@ -78,12 +79,11 @@ impl Replica {
             if is_adopted && !taken.stands {
                 self.outbox_rows_are_stale(origin, self.persister.after_next());
             }
-            let mut updates = crate::sorted::Map::default();
-            for part in taken.new.into_iter().flat_map(|write| write.parts) {
-                let doc: &mut Vec<_> = updates.get_or_default(part.doc);
-                doc.push(part.update);
+            let mut news = News::default();
+            for write in &taken.new {
+                write.parts.iter().for_each(|part| news.add(Some(write.origin), part));
             }
-            self.show(updates);
+            self.show(news);
         }
         if of.is_none() && self.tabs.role == Role::Taking {
             self.claim();
