@@ -3,7 +3,9 @@
 use crate::common::{doc, part};
 use headwater_core::frame::{ClientFrame, NodeFrame, Served};
 use headwater_core::group::{Concern, MemberName};
+use headwater_core::ids::ReplicaId;
 use headwater_core::node::RoleName;
+use headwater_core::replica::PeerFrame;
 use headwater_core::{
     Batch, Bookmark, Code, Epoch, Error, Frontier, Generation, Lsn, Origin, Segment, Seq, Stage, Write,
 };
@@ -193,4 +195,41 @@ fn every_fixture_is_checked() {
     let files = fs::read_dir(directory()).expect("the fixtures are there");
     let count = files.filter(|file| file.as_ref().unwrap().path().extension().is_some_and(|e| e == "hex")).count();
     assert!(count == 0 || count == 30, "{count} files: one was added without a check, or lost");
+}
+
+#[test]
+fn peer_frames_are_as_they_were() {
+    let (origin, seq, place) = (Origin(0xfedc_ba98_7654_3210), Seq(300), Frontier::at(Epoch(2), Lsn(9)));
+    let error = Error::new(Code::Malformed, "no");
+    let held = vec![(Origin(1), Seq(2)), (origin, seq)];
+    let (replica, generation) = (ReplicaId(7), Generation(0x5eed));
+    let hello = |token: Option<&str>| {
+        let token = token.map(str::to_owned);
+        PeerFrame::Hello { version: 1, generation, replica, token, held: held.clone() }
+    };
+    let frames = [
+        ("peer-hello", hello(None)),
+        ("peer-hello-token", hello(Some("a.b.c"))),
+        ("peer-ready", PeerFrame::Ready),
+        ("peer-writes", PeerFrame::Writes { prev: Seq(3), unix_ms: 1_700_000_000_000, batch: of_one_origin() }),
+        ("peer-stored", PeerFrame::Stored { replica, origins: held.clone() }),
+        ("peer-acked", PeerFrame::Acked { origin, seq, stage: Stage::Quorum }),
+        ("peer-settled", PeerFrame::Settled { origin, seq, place: place.clone() }),
+        ("peer-rejected", PeerFrame::Rejected { origin, seq, error: error.clone() }),
+        ("peer-docs", PeerFrame::Docs { docs: vec![(doc("boards/1"), place.clone())] }),
+        ("peer-want-doc", PeerFrame::WantDoc { doc: doc("boards/1"), held: place.clone() }),
+        (
+            "peer-doc-updates",
+            PeerFrame::DocUpdates {
+                doc: doc("boards/1"),
+                reach: place.clone(),
+                updates: vec![[1, 2, 3].into(), [255; 130].into()],
+                frontier: Some(place),
+            },
+        ),
+        ("peer-close", PeerFrame::Close { error }),
+    ];
+    for (name, frame) in frames {
+        check(name, &frame, &frame.encode(), PeerFrame::decode);
+    }
 }
