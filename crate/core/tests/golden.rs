@@ -217,9 +217,9 @@ fn peer_frames_are_as_they_were() {
         ("peer-settled", PeerFrame::Settled { origin, seq, place: place.clone() }),
         ("peer-rejected", PeerFrame::Rejected { origin, seq, error: error.clone() }),
         ("peer-docs", PeerFrame::Docs { docs: vec![(doc("boards/1"), place.clone())] }),
-        ("peer-want-doc", PeerFrame::WantDoc { doc: doc("boards/1"), held: place.clone() }),
+        ("peer-wantdoc", PeerFrame::WantDoc { doc: doc("boards/1"), held: place.clone() }),
         (
-            "peer-doc-updates",
+            "peer-docupdates",
             PeerFrame::DocUpdates {
                 doc: doc("boards/1"),
                 reach: place.clone(),
