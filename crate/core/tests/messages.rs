@@ -21,6 +21,7 @@ fn push() -> Forwarded {
 fn append() -> Append {
     Append {
         leader: Some(name("paris")),
+        of: None,
         instance: 77,
         held: Frontier::at(Epoch(2), Lsn(9)),
         stable: Frontier::at(Epoch(2), Lsn(8)),
@@ -35,6 +36,7 @@ fn append() -> Append {
 fn asks() -> Vec<Ask> {
     vec![
         Ask::Append(append()),
+        Ask::Append(Append { of: Some(Epoch(9)), ..append() }),
         Ask::Append(Append::default()),
         Ask::Promise,
         Ask::Fetch { of: Epoch(1), after: Lsn(4) },

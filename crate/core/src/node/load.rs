@@ -250,7 +250,11 @@ impl Node {
 pub(super) fn checkpoint(node: &mut Node) -> Vec<StoreOp> {
     let mut ops = node.origins.checkpoint();
     let mut value = Writer::default();
-    node.visible.encode(&mut value);
+    // One of several leaders shows more than a quorum holds. What is kept as shown, a quorum does hold.
+    match node.group {
+        Some(_) => node.visible.meet(node.stable()).encode(&mut value),
+        None => node.visible.encode(&mut value),
+    }
     ops.push(StoreOp::Put { table: Table::Meta, key: store::meta_key(CHECKPOINT), value: value.0 });
     ops
 }

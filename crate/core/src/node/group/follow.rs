@@ -22,7 +22,7 @@ const DELAYED_MAX: u64 = 1024;
 /// How far an epoch may be beyond all that were heard of before.
 const EPOCHS_AHEAD_MAX: u64 = 1 << 32;
 /// The longest time that a leader can say to be silent for.
-const NEXT_MS_MAX: u64 = 60_000;
+pub(super) const NEXT_MS_MAX: u64 = 60_000;
 
 /// What a commit was for.
 pub(super) enum Storing {
@@ -147,9 +147,12 @@ impl Node {
         if epoch < group.promised {
             return self.refuse_lower(call, epoch);
         }
-        if epoch == group.promised && group.is_leading() {
+        if epoch == group.promised && group.is_leading() && (append.of.is_none() || group.since() != Some(epoch)) {
             let message = format!("{} leads epoch {epoch} itself", group.config.me);
             return self.refuse_call(call, Error::new(Code::Internal, message));
+        }
+        if append.of.is_some() {
+            return self.take_multi_rows(call, &from, epoch, append);
         }
         let is_new = epoch > group.promised;
         if is_new {
@@ -157,7 +160,11 @@ impl Node {
             self.g().promised = epoch;
         }
         self.hear_leader(&from, epoch, &append);
-        let (ops, segments) = match self.rows_to_store(append.rows) {
+        self.take_in_rows(call, epoch, is_new, append.rows);
+    }
+
+    pub(super) fn take_in_rows(&mut self, call: u64, epoch: Epoch, is_new: bool, rows: Vec<Vec<u8>>) {
+        let (ops, segments) = match self.rows_to_store(rows) {
             Ok(rows) => rows,
             Err(error) => return self.refuse_call(call, error),
         };
@@ -180,7 +187,7 @@ impl Node {
         for value in rows {
             let segment = Segment::from_bytes(&value)?;
             let end = held.lsn(segment.epoch);
-            if segment.first != end.next() {
+            if segment.first != end.next() || self.is_own_log(segment.epoch) {
                 continue; // Held already, or beyond what was sent: the answer tells what is held.
             }
             held.advance_epoch(segment.epoch, segment.last());
@@ -242,7 +249,11 @@ impl Node {
             self.log.entries_committed += entries;
             for (place, write) in segment.batch.writes.iter().enumerate() {
                 let lsn = Lsn(segment.first.0 + place as u64);
-                self.origins.appended(write.origin, Place { seq: write.seq, epoch: segment.epoch, lsn });
+                let known = self.origins.get(write.origin).filter(|known| write.seq <= known.seq);
+                // This member's own log answers for repeats, as long as it has come that far.
+                if !known.is_some_and(|known| self.is_own_log(known.epoch)) {
+                    self.origins.appended(write.origin, Place { seq: write.seq, epoch: segment.epoch, lsn });
+                }
             }
             match added.last_mut() {
                 Some((epoch, _, count)) if *epoch == segment.epoch => *count += entries,
@@ -295,6 +306,7 @@ impl Node {
                 || self.g_ref().told.instance != append.instance
                 || self.log.epoch != epoch);
         let group = self.g();
+        group.told.is_multi = false;
         let timeout = group.settings().timeout;
         group.stable.join(&append.stable);
         group.all.join(&append.all);
@@ -387,9 +399,12 @@ impl Node {
     // ---- observers that hold back ----
 
     // What has become stable now is shown when the delay is over.
-    fn hold_back(&mut self) {
+    pub(super) fn hold_back(&mut self) {
         let Some(delay) = self.g_ref().delay() else { return };
-        let reach = self.g_ref().stable.meet(&self.log.held);
+        let reach = match self.is_multi() {
+            true => self.log.held.clone(),
+            false => self.g_ref().stable.meet(&self.log.held),
+        };
         let group = self.g();
         let last = group.delayed.back().map_or(&group.shown_late, |(_, reach)| reach);
         if !last.dominates_epochs(&reach) {
