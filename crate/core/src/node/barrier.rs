@@ -414,8 +414,7 @@ impl Node {
     fn place_in_logs(&self, frontier: &Frontier) -> Option<Frontier> {
         let mut place = frontier.epochs_only();
         for (origin, seq) in frontier.origins() {
-            let at = self.origins.get(origin).filter(|place| place.seq >= seq)?;
-            place.advance_epoch(at.epoch, at.lsn);
+            place.join(&self.origins.places_of(origin, seq)?);
         }
         Some(place)
     }

@@ -156,6 +156,7 @@ impl Node {
     /// More is durable here or elsewhere: whoever waits for that hears of it.
     pub(super) fn progress(&mut self) {
         self.count_holders();
+        self.close_cuts();
         self.advance_visible();
         self.send_acks();
         self.tell_untold();

@@ -3,6 +3,7 @@
 //! The table is bounded: beyond `ORIGINS_MAX` the origins that have been silent longest are forgotten, an eighth of them
 //! at once. A repeat from a forgotten origin is appended again, which a CRDT forgives.
 
+use crate::frontier::Frontier;
 use crate::ids::{Epoch, Lsn, Origin, Seq};
 use crate::limits::ORIGINS_MAX;
 use crate::sorted::Map;
@@ -17,8 +18,23 @@ pub(super) struct Place {
     pub(super) lsn: Lsn,
 }
 
+/// Where several lead, an origin's writes may stand in several logs, after one another. What is known of its place then says
+/// nothing of the earlier ones.
+struct Moved {
+    /// Up to which write.
+    through: Seq,
+    /// Where those stand.
+    places: Frontier,
+    /// Whether some of them have not arrived.
+    is_open: bool,
+}
+
+/// How many moves are remembered. They matter to bookmarks that were taken before a write had a place.
+const MOVED_MAX: usize = 4096;
+
 #[derive(Default)]
 pub(super) struct OriginTable {
+    moved: Map<Origin, Moved>,
     places: Map<Origin, Place>,
     /// Changed since the last checkpoint, some of them more than once.
     changed: Vec<Origin>,
@@ -27,6 +43,43 @@ pub(super) struct OriginTable {
 impl OriginTable {
     pub(super) fn get(&self, origin: Origin) -> Option<Place> {
         self.places.get(&origin).copied()
+    }
+
+    /// From here on the writes of an origin stand in another log than those up to `through`.
+    pub(super) fn moves(&mut self, origin: Origin, through: Seq) {
+        let known = self.get(origin);
+        if self.moved.len() >= MOVED_MAX {
+            self.moved = Map::default();
+        }
+        let moved = self.moved.get_or_insert_with(origin, || Moved {
+            through,
+            places: Frontier::default(),
+            is_open: false,
+        });
+        moved.through = through.max(moved.through);
+        moved.is_open |= known.is_none_or(|known| known.seq < through);
+        known.into_iter().for_each(|known| moved.places.advance_epoch(known.epoch, known.lsn));
+    }
+
+    /// A write stands there; it may be what was missing before a move.
+    pub(super) fn arrives(&mut self, origin: Origin, place: Place) {
+        if let Some(moved) = self.moved.get_mut(&origin).filter(|moved| moved.is_open && place.seq >= moved.through) {
+            moved.is_open = false;
+            moved.places.advance_epoch(place.epoch, place.lsn);
+        }
+    }
+
+    /// Where everything of an origin up to `seq` stands, once it has arrived.
+    pub(super) fn places_of(&self, origin: Origin, seq: Seq) -> Option<Frontier> {
+        let place = self.get(origin).filter(|place| place.seq >= seq)?;
+        let mut places = Frontier::at(place.epoch, place.lsn);
+        if let Some(moved) = self.moved.get(&origin) {
+            if moved.is_open && seq <= moved.through {
+                return None;
+            }
+            places.join(&moved.places);
+        }
+        Some(places)
     }
 
     /// A row of the last checkpoint.

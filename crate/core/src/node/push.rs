@@ -70,6 +70,9 @@ impl Node {
                 repeated = Some(seq);
             } else {
                 let (epoch, lsn) = (self.log.epoch, self.log.gather(write, before));
+                if self.is_multi() && before.is_none_or(|place| place.epoch != epoch) && prev > Seq(0) {
+                    self.origins.moves(origin, prev);
+                }
                 self.origins.set(origin, Some(Place { seq, epoch, lsn }));
                 is_settled = false;
             }

@@ -8,7 +8,7 @@ use super::message::{Answer, Append, Ask, Call};
 use super::{Node, Role};
 use crate::error::{Code, Error};
 use crate::group::{MemberName, Record};
-use crate::ids::{Epoch, Lsn, Millis, Token};
+use crate::ids::{Epoch, Lsn, Millis, Origin, Seq, Token};
 use crate::node::catch_up::Reader;
 use crate::node::io::Event;
 use crate::node::origins::Place;
@@ -249,11 +249,7 @@ impl Node {
             self.log.entries_committed += entries;
             for (place, write) in segment.batch.writes.iter().enumerate() {
                 let lsn = Lsn(segment.first.0 + place as u64);
-                let known = self.origins.get(write.origin).filter(|known| write.seq <= known.seq);
-                // This member's own log answers for repeats, as long as it has come that far.
-                if !known.is_some_and(|known| self.is_own_log(known.epoch)) {
-                    self.origins.appended(write.origin, Place { seq: write.seq, epoch: segment.epoch, lsn });
-                }
+                self.take_in_write(write.origin, Place { seq: write.seq, epoch: segment.epoch, lsn });
             }
             match added.last_mut() {
                 Some((epoch, _, count)) if *epoch == segment.epoch => *count += entries,
@@ -264,6 +260,22 @@ impl Node {
         }
         self.hold_back();
         added
+    }
+
+    fn take_in_write(&mut self, origin: Origin, place: Place) {
+        if !self.is_multi() {
+            return self.origins.appended(origin, place);
+        }
+        self.origins.arrives(origin, place);
+        let known = self.origins.get(origin);
+        let before = Seq(place.seq.0.saturating_sub(1));
+        if before > Seq(0) && known.is_none_or(|known| known.epoch != place.epoch && known.seq < place.seq) {
+            self.origins.moves(origin, before);
+        }
+        // This member's own log answers for repeats, as long as it has come that far.
+        if !known.is_some_and(|known| place.seq <= known.seq && self.is_own_log(known.epoch)) {
+            self.origins.appended(origin, place);
+        }
     }
 
     fn report_merged(&mut self, from: &MemberName, added: Vec<(Epoch, Lsn, u64)>) {
@@ -402,7 +414,7 @@ impl Node {
     pub(super) fn hold_back(&mut self) {
         let Some(delay) = self.g_ref().delay() else { return };
         let reach = match self.is_multi() {
-            true => self.log.held.clone(),
+            true => self.showable_of_several(),
             false => self.g_ref().stable.meet(&self.log.held),
         };
         let group = self.g();

@@ -12,7 +12,9 @@ impl Node {
     pub(super) fn begin_tenure(&mut self, epoch: Epoch, since: Option<Epoch>) {
         let is_elected = !matches!(&self.g_ref().role, Role::Following { .. });
         self.log.begin_epoch(epoch);
+        let visible = self.visible.clone();
         let group = self.g();
+        group.cuts.shown(&visible);
         let is_alone = group.quorum == 1;
         group.role = Role::Leading(Leading { is_checked: is_elected || is_alone, since, ..Leading::default() });
         group.promised = since.unwrap_or(epoch).max(group.promised);

@@ -68,6 +68,8 @@ pub struct Append {
     pub leader: Option<MemberName>,
     /// Where several lead: the epoch that the sender appends to itself. The call's own is the one that they all began with.
     pub of: Option<Epoch>,
+    /// Where several lead: what the sender shows its clients. Whoever holds all of that may show it as well.
+    pub shown: Frontier,
     /// The start of the leader, so that a follower notices one that forgot what had not been committed.
     pub instance: u64,
     /// What the sender holds.
@@ -180,11 +182,13 @@ impl Call {
         let mut out = Writer::default();
         out.byte(VERSION).text(self.from.as_str()).fixed(self.generation.0).uint(self.epoch.0);
         match &self.ask {
-            Ask::Append(Append { leader, of, instance, held, stable, all, progress, is_deaf, next_ms, rows }) => {
+            Ask::Append(Append { leader, of, shown, instance, held, stable, all, progress, is_deaf, next_ms, rows }) => {
                 match of {
-                    None => out.byte(1),
-                    Some(of) => out.byte(8).uint(of.0),
-                };
+                    None => {
+                        out.byte(1);
+                    }
+                    Some(of) => shown.encode(out.byte(8).uint(of.0)),
+                }
                 out.text(leader.as_ref().map_or("", MemberName::as_str)).fixed(*instance);
                 held.encode(&mut out);
                 stable.encode(&mut out);
@@ -226,6 +230,7 @@ impl Call {
         let ask = match input.byte()? {
             kind @ (1 | 8) => Ask::Append(Append {
                 of: if kind == 8 { Some(Epoch(input.uint()?)) } else { None },
+                shown: if kind == 8 { Frontier::decode(&mut input)? } else { Frontier::default() },
                 leader: leader(&mut input)?,
                 instance: input.fixed()?,
                 held: Frontier::decode(&mut input)?,

@@ -9,6 +9,7 @@
 //! - `lease` reads and swaps the coordinator's record.
 
 mod calls;
+mod cuts;
 mod detect;
 mod elect;
 mod follow;
@@ -33,6 +34,7 @@ use crate::ids::{Epoch, Lsn, Millis, Token};
 use crate::sorted::Map;
 use crate::store::StoreOp;
 use calls::Pending;
+use cuts::Cuts;
 use detect::Asking;
 use elect::Candidate;
 use follow::Storing;
@@ -71,6 +73,8 @@ struct Leading {
     handing: Option<Handing>,
     /// Where several lead: the epoch that they all began with, in whose name their calls are made.
     since: Option<Epoch>,
+    /// Whether it was restarted, and has not heard yet what it may show.
+    is_unsure: bool,
 }
 
 /// What the leader has told a follower.
@@ -123,6 +127,8 @@ pub(super) struct Group {
     asking: Option<Asking>,
     lease: Lease,
     forwarding: Forwarding,
+    /// Where several lead: what was shown somewhere, and is held here.
+    cuts: Cuts,
     /// What an observer holds back: since when it has had what.
     delayed: VecDeque<(Millis, Frontier)>,
     shown_late: Frontier,
@@ -160,6 +166,7 @@ impl Group {
             asking: None,
             lease: Lease::default(),
             forwarding: Forwarding::default(),
+            cuts: Cuts::default(),
             delayed: VecDeque::new(),
             shown_late: Frontier::default(),
             epoch_since: None,
@@ -318,11 +325,11 @@ impl Node {
         self.group.as_ref().is_some_and(|group| group.delay().is_some())
     }
 
-    /// What clients may be shown. Where several lead, nobody is rewound: an open log is never cut.
+    /// What clients may be shown.
     pub(super) fn showable(&self) -> Frontier {
         match &self.group {
             None => self.log.held.clone(),
-            Some(group) if group.delay().is_none() && group.is_multi() => self.log.held.clone(),
+            Some(group) if group.delay().is_none() && group.is_multi() => self.showable_of_several(),
             Some(group) if group.delay().is_some() => group.shown_late.clone(),
             Some(group) => group.stable.meet(&self.log.held),
         }
@@ -427,7 +434,8 @@ impl Node {
         // Without the record nobody knows whom a quorum is made of.
         if let Some((since, epoch)) = own.filter(|(_, epoch)| group.led == *epoch) {
             self.begin_tenure(epoch, Some(since));
-            self.g().leading().expect("a tenure has begun").is_stored = true;
+            let leading = self.g().leading().expect("a tenure has begun");
+            (leading.is_stored, leading.is_unsure) = (true, true);
         } else if group.led > Epoch(0) && group.led == group.promised && group.record.is_some() {
             let epoch = group.led;
             self.begin_tenure(epoch, None);

@@ -208,6 +208,7 @@ impl Node {
             self.lose_own_log();
         }
         self.hear_co_leader(from, epoch, &append);
+        self.hear_cut(from, &append.shown);
         self.take_in_rows(call, epoch, is_new, append.rows);
     }
 
@@ -252,6 +253,8 @@ impl Node {
             }
         }
         if !was_multi {
+            let visible = self.visible.clone();
+            self.g().cuts.shown(&visible);
             self.prove_nothing();
         }
         self.hold_back();

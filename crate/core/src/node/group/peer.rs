@@ -201,8 +201,9 @@ impl Node {
         let (round, sent) = (group.round, group.now);
         let is_deaf = group.is_isolated;
         let of = self.is_multi().then_some(self.log.epoch);
+        let shown = if of.is_some() { self.visible.epochs_only() } else { Frontier::default() };
         let news = (stable.clone(), all.clone(), progress.clone(), next_ms);
-        let ask = Ask::Append(Append { leader, of, instance, held, stable, all, progress, is_deaf, next_ms, rows });
+        let ask = Ask::Append(Append { leader, of, shown, instance, held, stable, all, progress, is_deaf, next_ms, rows });
         let call = self.call(name, ask, Pending::Append { to: name.clone(), round, sent });
         if let Some(peer) = self.g().peers.get_mut(name) {
             peer.in_flight = call;
@@ -219,6 +220,9 @@ impl Node {
         answer: Result<Answer, Error>,
     ) {
         let beat = self.g_ref().settings().beat.0;
+        if let Ok(Answer::Held { applied, .. }) = &answer {
+            self.hear_cut(name, applied);
+        }
         let group = self.g();
         let now = group.now;
         let Some(peer) = group.peers.get_mut(name) else { return };
