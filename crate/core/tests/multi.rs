@@ -136,6 +136,59 @@ fn a_bookmark_of_one_leader_is_honoured_by_another() {
 }
 
 #[test]
+fn nobody_sees_an_effect_before_its_cause() {
+    let mut cluster = three();
+    cluster.cut.extend([(0, 2), (2, 0)]);
+    let mut has_waited = false;
+    for round in 0..20 {
+        cluster.write(0, &format!("cause-{round:02}"));
+        let (cause, effect) = (format!("cause-{round:02}"), format!("effect-{round:02}"));
+        cluster.until("tokyo shows the cause", |c| c.shown(1).contains(&cause));
+        cluster.write(1, &effect);
+        for _ in 0..round * 3 {
+            let shown = cluster.shown(2);
+            let is_held = cluster.status(2).held.lsn(Epoch(2)) > cluster.status(2).visible.lsn(Epoch(2));
+            has_waited |= is_held;
+            for shown_effect in shown.iter().filter(|text| text.starts_with("effect")) {
+                assert!(shown.contains(&shown_effect.replace("effect", "cause")), "{shown:?}");
+            }
+            cluster.step();
+        }
+    }
+    assert!(has_waited, "ohio had effects whose causes were on their way around");
+    cluster.cut.clear();
+    cluster.converged();
+    assert_eq!(cluster.shown(2).len(), 40);
+    // Nor after a restart, and nor does anything stay hidden.
+    cluster.isolate(2);
+    (0..3).for_each(|place| cluster.kill(place));
+    (0..3).for_each(|place| cluster.start(place));
+    cluster.cut.clear();
+    cluster.all_lead();
+    cluster.converged();
+    assert_eq!(cluster.shown(2).len(), 40);
+}
+
+#[test]
+fn a_write_without_a_place_is_not_taken_for_there_because_a_later_one_is() {
+    let mut cluster = three();
+    cluster.isolate(1);
+    let first = cluster.write(0, "first");
+    let origin = cluster.replicas[0].client.origin;
+    let unplaced = Bookmark::new(cluster.replicas[0].client.replica.generation(), Frontier::of_origin(origin, first));
+    at_quorum(&mut cluster, 0, first);
+    // Its client goes on at the one that was cut off, which knows nothing of it.
+    cluster.go(0, 1);
+    let second = cluster.write(0, "second");
+    cluster.until("a leader has it", |c| c.stage(0, second).is_ok_and(|stage| stage >= Stage::Leader));
+    assert_eq!(cluster.read(1, unplaced.clone(), false, 3_000).0, Err(Code::Timeout));
+    cluster.cut.clear();
+    assert_eq!(cluster.read(1, unplaced.clone(), false, 10_000).1, ["first", "second"]);
+    cluster.converged();
+    assert_eq!(cluster.read(2, unplaced, false, 10_000).1, ["first", "second"]);
+}
+
+#[test]
 fn there_are_no_strong_reads_and_they_say_so_at_once() {
     let mut cluster = three();
     let before = cluster.now;

@@ -2,6 +2,7 @@
 //!
 //! A row that does not decode stops the start. A node that served from half of its storage would hand out blanks.
 
+use super::group::cuts::CUT;
 use super::origins::Place;
 use super::{Input, Node, Output, Phase};
 use crate::error::{Code, Error};
@@ -147,6 +148,10 @@ impl Node {
         self.visible = self.log.held.clone();
         if let (Some(mut value), Some(group)) = (fact(MEMBER), &mut self.group) {
             group.load(Epoch(value.uint()?), Epoch(value.uint()?), value.uint()? == 1, &self.visible);
+            value.end()?;
+        }
+        if let (Some(mut value), Some(group)) = (fact(CUT), &mut self.group) {
+            group.load_cut(&Frontier::decode(&mut value)?);
             value.end()?;
         }
         if let (Some(mut value), Some(group)) = (fact(RECORD), &mut self.group) {

@@ -122,6 +122,9 @@ impl Node {
         let token = self.token();
         let segments = if takes_writes { self.log.cut() } else { Vec::new() };
         let mut ops: Vec<StoreOp> = segments.iter().map(|segment| row(segment, segment.to_bytes())).collect();
+        if !segments.is_empty() {
+            ops.extend(self.cut_row());
+        }
         if self.log.is_checkpoint_due(segments.len()) {
             ops.extend(load::checkpoint(self));
         }

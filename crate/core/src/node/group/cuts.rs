@@ -8,8 +8,13 @@
 use super::Node;
 use crate::frontier::Frontier;
 use crate::group::MemberName;
+use crate::ids::{Epoch, Lsn};
 use crate::sorted::Map;
+use crate::store::{StoreOp, Table};
 use std::collections::VecDeque;
+
+/// The fact in storage that says what was shown.
+pub(in crate::node) const CUT: &str = "cut";
 
 /// How many cuts of one member are remembered. Of more, the oldest and the newest are kept: it is whole soonest, and
 /// covers the most.
@@ -20,6 +25,8 @@ const CUTS_MAX: usize = 32;
 pub(super) struct Cuts {
     open: Map<MemberName, VecDeque<Frontier>>,
     whole: Frontier,
+    /// Whether storage does not know all of it.
+    is_unsaved: bool,
 }
 
 impl Cuts {
@@ -35,21 +42,20 @@ impl Cuts {
     }
 
     // What is held may make some of them whole.
-    fn close(&mut self, held: &Frontier) -> bool {
-        let mut has_closed = false;
+    fn close(&mut self, held: &Frontier) {
         for open in self.open.values_mut() {
             if let Some(last) = open.iter().rposition(|cut| held.dominates_epochs(cut)) {
                 self.whole.join(&open[last]);
+                self.is_unsaved = true;
                 open.drain(..=last);
-                has_closed = true;
             }
         }
-        has_closed
     }
 
     /// What was shown here before is a cut.
     pub(super) fn shown(&mut self, visible: &Frontier) {
         self.whole.join(&visible.epochs_only());
+        self.is_unsaved = true;
     }
 }
 
@@ -63,19 +69,9 @@ impl Node {
 
     /// More is held: more may be shown.
     pub(in crate::node) fn close_cuts(&mut self) {
-        if !self.is_multi() {
-            return;
-        }
-        let held = self.log.held.clone();
-        let group = self.g();
-        let has_closed = group.cuts.close(&held);
-        let is_isolated = group.is_isolated;
-        if let Some(leading) = group.leading().filter(|leading| leading.is_unsure && (has_closed || is_isolated)) {
-            leading.is_unsure = false;
-            if is_isolated {
-                // Nobody tells what was shown when it was stopped. All but the last moment was.
-                group.cuts.shown(&held);
-            }
+        if self.is_multi() {
+            let held = self.log.held.clone();
+            self.g().cuts.close(&held);
         }
     }
 
@@ -83,9 +79,25 @@ impl Node {
     pub(in crate::node) fn showable_of_several(&self) -> Frontier {
         let group = self.g_ref();
         let mut showable = group.cuts.whole.clone();
-        if matches!(&group.role, super::Role::Leading(leading) if !leading.is_unsure) {
+        if group.is_leading() {
             showable.advance_epoch(self.log.epoch, self.log.end());
         }
+        // Of a log that nobody appends to any more, what a quorum holds: whoever showed it may be gone.
+        if let Some(record) = group.record.as_ref().filter(|record| record.is_multi()) {
+            let is_over = |(epoch, _): &(Epoch, Lsn)| *epoch <= record.led && !record.open_epochs().contains(epoch);
+            let held = group.stable.meet(&self.log.held);
+            held.epochs().filter(is_over).for_each(|(epoch, end)| showable.advance_epoch(epoch, end));
+        }
         showable
+    }
+
+    /// The change that keeps what was shown of other leaders' logs, if storage does not know it. It goes with what was
+    /// written after that, which is shown at once after a restart.
+    pub(in crate::node) fn cut_row(&mut self) -> Option<StoreOp> {
+        if !self.is_multi() || !std::mem::take(&mut self.g().cuts.is_unsaved) {
+            return None;
+        }
+        let key = crate::store::meta_key(CUT);
+        Some(StoreOp::Put { table: Table::Meta, key, value: self.g_ref().cuts.whole.to_bytes() })
     }
 }

@@ -9,7 +9,7 @@
 //! - `lease` reads and swaps the coordinator's record.
 
 mod calls;
-mod cuts;
+pub(super) mod cuts;
 mod detect;
 mod elect;
 mod follow;
@@ -73,8 +73,6 @@ struct Leading {
     handing: Option<Handing>,
     /// Where several lead: the epoch that they all began with, in whose name their calls are made.
     since: Option<Epoch>,
-    /// Whether it was restarted, and has not heard yet what it may show.
-    is_unsure: bool,
 }
 
 /// What the leader has told a follower.
@@ -187,6 +185,11 @@ impl Group {
         // What is kept as shown, a quorum held.
         self.stable.join(shown);
         self.shown_late.join(shown);
+    }
+
+    /// What was shown of several leaders' logs before the start.
+    pub(super) fn load_cut(&mut self, cut: &Frontier) {
+        self.cuts.shown(cut);
     }
 
     /// The record as it was known before the start.
@@ -434,8 +437,7 @@ impl Node {
         // Without the record nobody knows whom a quorum is made of.
         if let Some((since, epoch)) = own.filter(|(_, epoch)| group.led == *epoch) {
             self.begin_tenure(epoch, Some(since));
-            let leading = self.g().leading().expect("a tenure has begun");
-            (leading.is_stored, leading.is_unsure) = (true, true);
+            self.g().leading().expect("a tenure has begun").is_stored = true;
         } else if group.led > Epoch(0) && group.led == group.promised && group.record.is_some() {
             let epoch = group.led;
             self.begin_tenure(epoch, None);
