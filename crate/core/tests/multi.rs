@@ -128,10 +128,8 @@ fn a_bookmark_of_one_leader_is_honoured_by_another() {
     assert_eq!(shown, ["x"]);
     let mine = cluster.write(1, "y");
     cluster.until("a leader has it", |c| c.stage(1, mine).is_ok_and(|stage| stage >= Stage::Leader));
-    let before_ack = Bookmark::new(
-        read.unwrap().generation,
-        Frontier::of_origin(cluster.replicas[1].client.origin, mine),
-    );
+    let before_ack =
+        Bookmark::new(read.unwrap().generation, Frontier::of_origin(cluster.replicas[1].client.origin, mine));
     assert_eq!(cluster.read(2, before_ack, false, 10_000).1, ["x", "y"]);
 }
 
@@ -430,9 +428,11 @@ fn a_single_leader_tells_its_clients_what_a_quorum_holds_and_one_of_several_what
     cluster.run(2_000);
     cluster.write(0, "x");
     cluster.until("its other client sees it", |c| {
-        c.replicas[reader].client.heard.iter().any(
-            |frame| matches!(frame, NodeFrame::Entries { batch, .. } if !batch.writes.is_empty()),
-        )
+        c.replicas[reader]
+            .client
+            .heard
+            .iter()
+            .any(|frame| matches!(frame, NodeFrame::Entries { batch, .. } if !batch.writes.is_empty()))
     });
     // A restart does not take what was shown for what a quorum holds.
     cluster.kill(0);

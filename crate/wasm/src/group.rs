@@ -102,8 +102,13 @@ mod tests {
         assert_eq!(config.first_leader().unwrap().as_str(), "a");
         assert_eq!(config.members[2].role, Role::Observer { delay_ms: 60_000, via: None });
         assert_eq!(config.members[3].role, Role::Observer { delay_ms: 0, via: Some(config.members[2].name.clone()) });
-        let changed =
-            Settings { beat: Millis(100), lag_entries_max: 7, minority: Minority::ReadOnly, topology: Topology::MultiLeader, ..Settings::default() };
+        let changed = Settings {
+            beat: Millis(100),
+            lag_entries_max: 7,
+            minority: Minority::ReadOnly,
+            topology: Topology::MultiLeader,
+            ..Settings::default()
+        };
         assert_eq!(config.settings, changed);
     }
 

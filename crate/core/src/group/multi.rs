@@ -90,7 +90,9 @@ impl Record {
         let last = self.leads.last().map(|lead| lead.epoch);
         match self.state {
             State::Active { .. } if last.is_some() => odd("names one leader and several"),
-            State::Electing { .. } if last.is_some_and(|last| last != self.led) => odd("had other leaders than it names"),
+            State::Electing { .. } if last.is_some_and(|last| last != self.led) => {
+                odd("had other leaders than it names")
+            }
             State::Multi { since } if last != Some(self.epoch) || since.0 == 0 || self.leads[0].epoch < since => {
                 odd("does not say who leads its newest epoch")
             }

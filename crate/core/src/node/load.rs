@@ -228,7 +228,7 @@ impl Node {
         }
         for (place, write) in segment.batch.writes.iter().enumerate() {
             let lsn = Lsn(segment.first.0 + place as u64);
-            self.origins.appended(write.origin, Place { seq: write.seq, epoch: segment.epoch, lsn });
+            self.take_in_write(write.origin, Place { seq: write.seq, epoch: segment.epoch, lsn });
         }
         self.log.held.advance_epoch(segment.epoch, segment.last());
         // They count like rows of this instance, or a node that is often restarted would never write a checkpoint.

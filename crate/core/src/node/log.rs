@@ -91,10 +91,15 @@ impl Log {
         let mut segments: Vec<Segment> = Vec::new();
         let mut weight = usize::MAX;
         self.gathered_bytes = 0;
-        for (write, _) in std::mem::take(&mut self.gathering) {
+        for (write, before) in std::mem::take(&mut self.gathering) {
             let fits = weight.saturating_add(write.weight()) <= BATCH_BYTES_TARGET;
+            let is_next = before.is_none_or(|before| before.seq < write.seq);
             match segments.last_mut() {
-                Some(segment) if fits && segment.batch.writes.len() < BATCH_WRITES_MAX => {
+                Some(segment)
+                    if fits
+                        && segment.batch.writes.len() < BATCH_WRITES_MAX
+                        && (is_next || segment.batch.takes(&write)) =>
+                {
                     weight += write.weight();
                     segment.batch.writes.push(write);
                 }

@@ -71,7 +71,8 @@ impl Node {
             } else {
                 let (epoch, lsn) = (self.log.epoch, self.log.gather(write, before));
                 if self.is_multi() && before.is_none_or(|place| place.epoch != epoch) && prev > Seq(0) {
-                    self.origins.moves(origin, prev);
+                    let others = self.other_leads();
+                    self.origins.moves(origin, prev, others);
                 }
                 self.origins.set(origin, Some(Place { seq, epoch, lsn }));
                 is_settled = false;

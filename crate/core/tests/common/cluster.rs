@@ -157,7 +157,13 @@ impl Cluster {
     }
 
     /// A read over HTTP; how it ended, and what it showed.
-    pub fn read(&mut self, place: usize, bookmark: Bookmark, strong: bool, ms: u64) -> (Result<Bookmark, Code>, Vec<String>) {
+    pub fn read(
+        &mut self,
+        place: usize,
+        bookmark: Bookmark,
+        strong: bool,
+        ms: u64,
+    ) -> (Result<Bookmark, Code>, Vec<String>) {
         self.next += 1;
         let id = self.next;
         let query = Query { id, doc: Some(doc("d")), bookmark, strong, timeout: Millis(ms) };
@@ -245,7 +251,9 @@ impl Cluster {
     /// Runs until every member that may lead does.
     pub fn all_lead(&mut self) {
         self.until("all lead", |cluster| {
-            (0..cluster.peers.len()).filter(|place| cluster.members[*place].can_lead()).all(|place| cluster.leads(place))
+            (0..cluster.peers.len())
+                .filter(|place| cluster.members[*place].can_lead())
+                .all(|place| cluster.leads(place))
         });
     }
 

@@ -232,7 +232,11 @@ impl Plan {
         let mut shape = Shape::default();
         for name in Shape::NAMES {
             // Scenarios of the time before several leaders do not say it.
-            let given = if *name == "multi" { words.next().unwrap_or("multi=0") } else { words.next().ok_or("the group lacks something")? };
+            let given = if *name == "multi" {
+                words.next().unwrap_or("multi=0")
+            } else {
+                words.next().ok_or("the group lacks something")?
+            };
             let value = given.strip_prefix(&format!("{name}=")).map(number).ok_or(format!("{name} is missing"))??;
             *shape.number(name).expect("it names a field") =
                 u32::try_from(value).map_err(|_| "a number is too large")?;

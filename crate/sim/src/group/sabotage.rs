@@ -7,9 +7,24 @@ use headwater_core::store::{StoreOp, Table, log_place, meta_key};
 use headwater_core::wire::Writer;
 use headwater_core::{Epoch, Frontier, Lsn};
 
+// A leader shows what it holds.
+fn showing_all(bytes: Vec<u8>) -> Vec<u8> {
+    let Ok(mut question) = Question::decode(&bytes) else { return bytes };
+    match &mut question.ask {
+        Ask::Append(append) => {
+            append.shown = append.held.clone();
+            question.encode()
+        }
+        _ => bytes,
+    }
+}
+
 impl World {
     /// A call as it arrives.
     pub(super) fn bug_in_call(&mut self, to: usize, bytes: Vec<u8>) -> Vec<u8> {
+        if self.bug == Some(Bug::CutsIgnored) {
+            return showing_all(bytes);
+        }
         if self.bug != Some(Bug::NoFencing) {
             return bytes;
         }

@@ -64,6 +64,7 @@ impl Node {
     pub(super) fn hear_cut(&mut self, from: &MemberName, cut: &Frontier) {
         if self.is_multi() {
             self.g().cuts.hear(from, cut);
+            self.origins.hear_cut(from, cut);
         }
     }
 

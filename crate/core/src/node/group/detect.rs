@@ -80,6 +80,14 @@ impl Node {
             // Nobody is elected in its place: whichever leader is heard next is followed.
             self.follow(None);
             self.read_record(Reading::Look);
+            let is_new = !self.g_ref().is_joined && self.g_ref().is_voter();
+            if !is_new && self.conns.is_empty() && !self.waiters.is_waiting() && self.g_ref().forwarding.is_empty() {
+                if let Role::Following { deadline, .. } = &mut self.g().role {
+                    *deadline = None; // Nothing is wanted of a leader.
+                }
+                return;
+            }
+            self.wake_leads(is_new);
             return self.miss_leader_in(timeout);
         }
         let others: Vec<MemberName> = group.voters().filter(|name| **name != group.config.me).cloned().collect();

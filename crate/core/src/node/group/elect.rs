@@ -58,7 +58,9 @@ impl Node {
         } else if self.g_ref().is_leading() {
             Some(Error::malformed(format!("{} leads already", self.g_ref().config.me)))
         } else if self.is_multi() {
-            Some(Error::malformed("several lead already, and those that are left take writes; nobody has to be promoted"))
+            Some(Error::malformed(
+                "several lead already, and those that are left take writes; nobody has to be promoted",
+            ))
         } else if self.g_ref().lease.promoting.is_some() || self.g_ref().lease.changing.is_some() {
             Some(Error::new(Code::Busy, "a promotion or a change of the topology is under way already"))
         } else {

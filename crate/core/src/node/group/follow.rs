@@ -262,15 +262,16 @@ impl Node {
         added
     }
 
-    fn take_in_write(&mut self, origin: Origin, place: Place) {
+    /// A write stands there, durably.
+    pub(in crate::node) fn take_in_write(&mut self, origin: Origin, place: Place) {
         if !self.is_multi() {
             return self.origins.appended(origin, place);
         }
-        self.origins.arrives(origin, place);
         let known = self.origins.get(origin);
         let before = Seq(place.seq.0.saturating_sub(1));
         if before > Seq(0) && known.is_none_or(|known| known.epoch != place.epoch && known.seq < place.seq) {
-            self.origins.moves(origin, before);
+            let others = self.other_leads();
+            self.origins.moves(origin, before, others);
         }
         // This member's own log answers for repeats, as long as it has come that far.
         if !known.is_some_and(|known| place.seq <= known.seq && self.is_own_log(known.epoch)) {
@@ -318,7 +319,10 @@ impl Node {
                 || self.g_ref().told.instance != append.instance
                 || self.log.epoch != epoch);
         let group = self.g();
-        group.told.is_multi = false;
+        if std::mem::take(&mut group.told.is_multi) {
+            self.origins.forget_moves();
+        }
+        let group = self.g();
         let timeout = group.settings().timeout;
         group.stable.join(&append.stable);
         group.all.join(&append.all);

@@ -64,7 +64,9 @@ impl Node {
         let group = self.g_ref();
         let Role::Leading(leading) = &group.role else { return Err(group.not_leader()) };
         if leading.since.is_some() {
-            return Err(Error::malformed("several lead, and there is nothing to hand over; change the topology instead"));
+            return Err(Error::malformed(
+                "several lead, and there is nothing to hand over; change the topology instead",
+            ));
         }
         if leading.handing.is_some() {
             return Err(Error::new(Code::Busy, "a switchover is under way already"));

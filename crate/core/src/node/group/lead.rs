@@ -15,6 +15,10 @@ impl Node {
         let visible = self.visible.clone();
         let group = self.g();
         group.cuts.shown(&visible);
+        if since.is_none() {
+            self.origins.forget_moves();
+        }
+        let group = self.g();
         let is_alone = group.quorum == 1;
         group.role = Role::Leading(Leading { is_checked: is_elected || is_alone, since, ..Leading::default() });
         group.promised = since.unwrap_or(epoch).max(group.promised);

@@ -4,9 +4,9 @@
 use super::calls::Pending;
 use super::follow::Storing;
 use super::message::Ask;
+use super::topology::Changing;
 use super::{Node, Output, Role};
 use crate::error::{Code, Error};
-use super::topology::Changing;
 use crate::group::record::State;
 use crate::group::{Record, Topology};
 use crate::ids::{Epoch, Millis, Token};
@@ -333,8 +333,7 @@ impl Node {
             ));
         }
         let is_older = |known: &Record| {
-            known.epoch > record.epoch
-                || (known.epoch == record.epoch && known.is_active() && !record.is_active())
+            known.epoch > record.epoch || (known.epoch == record.epoch && known.is_active() && !record.is_active())
         };
         let group = self.g();
         if group.record.as_ref().is_some_and(is_older) {
@@ -444,8 +443,7 @@ impl Node {
             return self.swap_record(Swapping::Extend, next);
         }
         let open = record.open_epochs();
-        let is_longer =
-            |(epoch, length): &(Epoch, _)| !open.contains(epoch) && record.sealed.lsn(*epoch) < *length;
+        let is_longer = |(epoch, length): &(Epoch, _)| !open.contains(epoch) && record.sealed.lsn(*epoch) < *length;
         let Some((epoch, length)) = group.stable.epochs().find(is_longer) else { return };
         if let Ok(next) = record.extend(epoch, length) {
             self.swap_record(Swapping::Extend, next);

@@ -182,7 +182,19 @@ impl Call {
         let mut out = Writer::default();
         out.byte(VERSION).text(self.from.as_str()).fixed(self.generation.0).uint(self.epoch.0);
         match &self.ask {
-            Ask::Append(Append { leader, of, shown, instance, held, stable, all, progress, is_deaf, next_ms, rows }) => {
+            Ask::Append(Append {
+                leader,
+                of,
+                shown,
+                instance,
+                held,
+                stable,
+                all,
+                progress,
+                is_deaf,
+                next_ms,
+                rows,
+            }) => {
                 match of {
                     None => {
                         out.byte(1);

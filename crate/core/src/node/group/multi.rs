@@ -4,9 +4,10 @@
 //!
 //! Nobody replaces a leader that is away: the others go on, and it goes on in its own epoch when it is back.
 
+use super::calls::Pending;
 use super::follow::NEXT_MS_MAX;
 use super::lease::Swapping;
-use super::message::Append;
+use super::message::{Append, Ask};
 use super::{Node, Role};
 use crate::frontier::Frontier;
 use crate::group::{MemberName, Record, Role as MemberRole};
@@ -101,6 +102,22 @@ impl Node {
         self.g_ref().since().is_some() && epoch == self.log.epoch
     }
 
+    /// The other leaders, as far as the record is known.
+    pub(in crate::node) fn other_leads(&self) -> Vec<MemberName> {
+        let group = self.g_ref();
+        let leads = group.record.iter().flat_map(|record| &record.leads).map(|lead| &lead.member);
+        leads.filter(|name| *name != group.me()).cloned().collect()
+    }
+
+    /// Has leaders show that they are there that have nothing to do by themselves: all, or those not heard since the start.
+    pub(super) fn wake_leads(&mut self, is_new: bool) {
+        let firsts = &self.g_ref().told.firsts;
+        let others = self.other_leads().into_iter().filter(|name| !is_new || !firsts.contains_key(name));
+        for name in others.collect::<Vec<_>>() {
+            self.call(&name, Ask::Misses, Pending::News);
+        }
+    }
+
     // ---- tenures ----
 
     /// The record says that several lead.
@@ -144,7 +161,9 @@ impl Node {
     /// What a voter among several leaders still lacks to be one: to be known, to have caught up, an epoch.
     pub(super) fn advance_multi(&mut self) {
         let group = self.g_ref();
-        let Some(record) = group.multi_record().filter(|_| matches!(group.role, Role::Following { .. })) else { return };
+        let Some(record) = group.multi_record().filter(|_| matches!(group.role, Role::Following { .. })) else {
+            return;
+        };
         let me = group.me().clone();
         let own = record.lead_of(&me);
         if own.is_some_and(|epoch| self.may_begin(record, epoch)) {
@@ -252,6 +271,9 @@ impl Node {
                 self.resend_forwarded();
             }
         }
+        if !self.g_ref().is_joined && self.g_ref().is_voter() {
+            self.wake_leads(true);
+        }
         if !was_multi {
             let visible = self.visible.clone();
             self.g().cuts.shown(&visible);
@@ -294,11 +316,11 @@ impl Node {
         let written = peer.written.clone();
         peer.stuck.retain(|epoch, stuck| {
             let theirs = theirs.lsn(*epoch);
-            theirs < held.lsn(*epoch) && if stuck.is_relayed { theirs <= written.lsn(*epoch) } else { theirs < stuck.at }
+            theirs < held.lsn(*epoch)
+                && if stuck.is_relayed { theirs <= written.lsn(*epoch) } else { theirs < stuck.at }
         });
         for (epoch, end) in held.epochs().filter(|(epoch, end)| *epoch != own && theirs.lsn(*epoch) < *end) {
-            let stuck =
-                peer.stuck.get_or_insert_with(epoch, || Stuck { at: end, noticed: now, is_relayed: false });
+            let stuck = peer.stuck.get_or_insert_with(epoch, || Stuck { at: end, noticed: now, is_relayed: false });
             if !stuck.is_relayed && now.since(stuck.noticed).0 >= grace {
                 stuck.is_relayed = true;
                 peer.written.advance_epoch(epoch, theirs.lsn(epoch));

@@ -203,7 +203,8 @@ impl Node {
         let of = self.is_multi().then_some(self.log.epoch);
         let shown = if of.is_some() { self.visible.epochs_only() } else { Frontier::default() };
         let news = (stable.clone(), all.clone(), progress.clone(), next_ms);
-        let ask = Ask::Append(Append { leader, of, shown, instance, held, stable, all, progress, is_deaf, next_ms, rows });
+        let ask =
+            Ask::Append(Append { leader, of, shown, instance, held, stable, all, progress, is_deaf, next_ms, rows });
         let call = self.call(name, ask, Pending::Append { to: name.clone(), round, sent });
         if let Some(peer) = self.g().peers.get_mut(name) {
             peer.in_flight = call;

@@ -39,11 +39,15 @@ impl Node {
             return Err(Error::new(Code::Busy, "an election or another command is under way; look, and try again"));
         }
         if !group.member(group.me()).is_some_and(Member::can_lead) {
-            let message = format!("{} may not lead, and so cannot stand for the election; ask a voter that may", group.me());
+            let message =
+                format!("{} may not lead, and so cannot stand for the election; ask a voter that may", group.me());
             return Err(Error::malformed(message));
         }
         if !group.is_joined {
-            return Err(Error::new(Code::Busy, format!("{} has not caught up with its group; ask another", group.me())));
+            return Err(Error::new(
+                Code::Busy,
+                format!("{} has not caught up with its group; ask another", group.me()),
+            ));
         }
         // Nobody takes writes from the election on: without enough promises that would last.
         let others = group.voters().filter(|name| group.peers.get(name).is_some_and(super::Peer::is_connected)).count();

@@ -96,7 +96,9 @@ impl World {
         if let Some((epoch, lsn)) = missing {
             let sealed = after.sealed.lsn(epoch);
             self.violate("durability", || {
-                format!("entry {epoch}/{lsn} was acknowledged by a quorum, and several leaders begin with it at {sealed}")
+                format!(
+                    "entry {epoch}/{lsn} was acknowledged by a quorum, and several leaders begin with it at {sealed}"
+                )
             });
         }
     }

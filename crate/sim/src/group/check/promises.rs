@@ -2,8 +2,8 @@
 //! replaced brings anything more to a quorum.
 
 use crate::group::world::World;
-use headwater_core::node::group::message::{Answer, Ask, Call, Reply};
 use headwater_core::group::Record;
+use headwater_core::node::group::message::{Answer, Ask, Call, Reply};
 use headwater_core::{Epoch, Lsn};
 
 impl World {
