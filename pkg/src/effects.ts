@@ -169,6 +169,9 @@ export interface GroupStatus {
   readonly members: readonly MemberStatus[];
   readonly mergedEntries: number;
   readonly elections: number;
+  readonly topology: "single-leader" | "multi-leader";
+  /** Of several leaders, whose epoch is whose. */
+  readonly leads: Readonly<Record<string, number>>;
   readonly losses: readonly { readonly epoch: number; readonly after: number; readonly unixMs: number }[];
 }
 

@@ -19,6 +19,7 @@ mod keepalive;
 mod lattice;
 mod member;
 mod messages;
+mod multi;
 mod outbox;
 mod peers;
 mod protocol_doc;

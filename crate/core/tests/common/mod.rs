@@ -6,6 +6,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 mod client;
+mod cluster;
 mod disk;
 mod host;
 mod line;
@@ -13,6 +14,7 @@ mod peers;
 mod tabs;
 
 pub use client::Client;
+pub use cluster::{Cluster, name, voter};
 pub use disk::Disk;
 pub use host::Host;
 pub use line::{Line, at, entries};
