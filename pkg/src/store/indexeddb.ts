@@ -3,10 +3,10 @@
  * connections, and nothing of what the rows mean.
  */
 
-import type { StoreOp } from "../effects.js";
+import type { Guard, StoreOp } from "../effects.js";
 import { HeadwaterError, toHeadwaterError } from "../errors.js";
 import { browserStorage } from "./persistence.js";
-import { limitBytes, type Range, type StorageInfo, type Store, TABLES } from "./store.js";
+import { holds, limitBytes, type Range, type StorageInfo, type Store, TABLES } from "./store.js";
 
 const VERSION = 1;
 /** How long opening may take; a browser that blocks it does so for as long as another page holds on. */
@@ -26,27 +26,42 @@ export class IndexedDbStore implements Store {
     this.#adopt(connection);
   }
 
-  /** Opens the storage of this local copy of a database, and makes it where there is none. */
-  static async open(database: string, localName: string): Promise<IndexedDbStore> {
-    // Encoded, so that no two pairs share a name.
-    const name = `headwater/${encodeURIComponent(database)}/${encodeURIComponent(localName)}`;
+  /** Opens the storage of this name, and makes it where there is none. */
+  static async open(name: string): Promise<IndexedDbStore> {
     return new IndexedDbStore(name, await connect(name, "create"));
   }
 
-  async commit(ops: readonly StoreOp[]): Promise<void> {
-    const tables = [...new Set(ops.map((op) => op.table))];
-    await this.#run(tables, "readwrite", (transaction) => {
-      for (const { table, key, value } of ops) {
-        const store = transaction.objectStore(table);
-        if (value === undefined) store.delete(key);
-        else store.put(value, key);
+  async commit(ops: readonly StoreOp[], guard?: Guard): Promise<boolean> {
+    const tables = new Set(ops.map((op) => op.table));
+    if (guard !== undefined) tables.add(guard.table);
+    return this.#run([...tables], "readwrite", (transaction) => {
+      const make = () => {
+        for (const { table, key, value } of ops) {
+          const store = transaction.objectStore(table);
+          if (value === undefined) store.delete(key);
+          else store.put(value, key);
+        }
+        // Without it the browser waits whether more is asked for.
+        transaction.commit();
+      };
+      if (guard === undefined) {
+        make();
+        return () => true;
       }
-      return () => undefined;
+      let isHolding = false;
+      const look = transaction.objectStore(guard.table).get(guard.key);
+      look.onsuccess = () => {
+        isHolding = holds(guard, look.result as Uint8Array | undefined);
+        if (isHolding) make();
+        else transaction.commit();
+      };
+      return () => isHolding;
     });
   }
 
   async scan({ table, from, to, rows, bytes }: Range): Promise<Uint8Array[]> {
     const range = to === undefined ? IDBKeyRange.lowerBound(from) : IDBKeyRange.bound(from, to, false, true);
+    // Not committed by hand: Chromium reports a transaction as complete then while a large answer is still on its way.
     return this.#run([table], "readonly", (transaction) => {
       const store = transaction.objectStore(table);
       // Two questions in one transaction see the same rows.
@@ -98,9 +113,6 @@ export class IndexedDbStore implements Store {
       const answer = ask(transaction);
       transaction.oncomplete = () => resolve(answer());
       transaction.onabort = () => reject(transaction.error ?? new DOMException("the transaction aborted", "AbortError"));
-      // Without it the browser waits whether more is asked for. Not where answers are waited for: Chromium reports a
-      // transaction as complete while a large answer is still on its way to the page.
-      if (mode === "readwrite") transaction.commit();
     });
   }
 

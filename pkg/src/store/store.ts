@@ -3,7 +3,7 @@
  * decisions: which rows exist is decided in the core.
  */
 
-import type { ScanEffect, StoreOp } from "../effects.js";
+import type { Guard, ScanEffect, StoreOp } from "../effects.js";
 
 /** What storage says of itself. */
 export interface StorageInfo {
@@ -25,8 +25,11 @@ export interface Store {
   /** Whether a commit survives the process. */
   readonly isDurable: boolean;
 
-  /** Makes all changes or none; resolves once they are durable. */
-  commit(ops: readonly StoreOp[]): Promise<void>;
+  /**
+   * Makes all changes or none; resolves once they are durable. With a guard that does not hold it makes none, and answers
+   * false. Nobody else changes anything between the look at the guarded row and the changes.
+   */
+  commit(ops: readonly StoreOp[], guard?: Guard): Promise<boolean>;
 
   /** Rows in key order, flat: key, value, key, value … */
   scan(range: Range): Promise<Uint8Array[]>;
@@ -40,6 +43,12 @@ export interface Store {
 
 /** The tables of a replica. */
 export const TABLES = ["meta", "docs", "updates", "outbox", "streams"] as const;
+
+/** Whether a row, or its absence, is what a guard asks for. */
+export function holds({ value: wanted }: Guard, found: Uint8Array | undefined): boolean {
+  if (wanted === undefined || found === undefined) return wanted === found;
+  return wanted.length === found.length && wanted.every((byte, at) => byte === found[at]);
+}
 
 /** Cuts flat rows after the first one that makes them weigh `bytes` or more; one row is always left. */
 export function limitBytes(rows: Uint8Array[], bytes: number | undefined): Uint8Array[] {
