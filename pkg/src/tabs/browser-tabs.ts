@@ -70,23 +70,28 @@ class BrowserTabs implements Tabs {
     this.#letGo();
   }
 
-  /** Others may have been told of its end while it lay in the back/forward cache, since the browser lets go of its locks. */
   readonly #onPageShow = (event: Event): void => {
-    if (!(event as PageTransitionEvent).persisted) return;
-    void this.#liveAgain();
-    this.#lock?.restore();
-    for (const origin of this.#watched) void this.#awaitEnd(origin);
+    if ((event as PageTransitionEvent).persisted) void this.#wake();
   };
 
-  async #liveAgain(): Promise<void> {
-    this.#letGo();
+  /**
+   * It lay in the back/forward cache. By the standard the browser has taken its locks meanwhile, and its requests for locks;
+   * Chromium leaves it all of them.
+   */
+  async #wake(): Promise<void> {
+    const mine = lifeLock(this.#name, this.#origin);
     try {
+      const { held } = await this.#locks.query();
+      if (this.#closed.signal.aborted || held?.some(({ name }) => name === mine)) return;
       const letGo = await live(this.#locks, this.#name, this.#origin);
-      if (this.#closed.signal.aborted) letGo();
-      else this.#letGo = letGo;
+      if (this.#closed.signal.aborted) return letGo();
+      this.#letGo = letGo;
     } catch {
       // The page goes again.
+      return;
     }
+    this.#lock?.restore();
+    for (const origin of this.#watched) void this.#awaitEnd(origin);
   }
 
   async #awaitEnd(origin: bigint): Promise<void> {

@@ -31,7 +31,7 @@ export class TurnLock {
     void this.#take(true);
   }
 
-  /** The browser has taken all locks from this page while it lay in the back/forward cache. */
+  /** The browser has taken the lock from this page, or its place in the queue. */
   restore(): void {
     const wasHeld = this.#turn?.isHeld ?? false;
     this.release();
