@@ -62,7 +62,12 @@ export class Driver {
       events.died(cause);
     };
     parts.tabs?.begin({
-      heard: (bytes) => this.tell((replica, now) => replica.tab(bytes, now)),
+      // Browsers hold back the timers of hidden pages, not their messages: what is due is done when a visible tab speaks.
+      heard: (bytes) =>
+        this.tell((replica, now) => {
+          replica.tab(bytes, now);
+          replica.tick(now);
+        }),
       hold: () => this.tell((replica, now) => replica.hold(now)),
       unhold: () => this.tell((replica, now) => replica.unhold(now)),
       gone: (origin) => this.tell((replica, now) => replica.tabGone(origin, now)),
