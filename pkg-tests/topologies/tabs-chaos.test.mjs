@@ -155,14 +155,11 @@ class World {
       ["all are live", () => allLive(tabs)],
       ["nothing is pending", () => allSettled(tabs)],
     ]);
-    for (const [what, step] of steps) {
-      const late = pause(END_MS_MAX).then(async () => {
-        const said = tabs.map(({ page }) => page.evaluate(() => ({ ...window.db.status, pending: window.db.pending.count })));
-        throw new Error(`not within ${END_MS_MAX} ms: ${what}: ${JSON.stringify(await Promise.all(said))}`);
-      });
-      late.catch(() => undefined);
-      await Promise.race([late, step()]);
-    }
+    const say = async () => {
+      const said = tabs.map(({ page }) => page.evaluate(() => ({ ...window.db.status, pending: window.db.pending.count })));
+      return JSON.stringify(await Promise.all(said));
+    };
+    for (const [what, step] of steps) await within(END_MS_MAX, what, step, say);
     for (const doc of docs) {
       const held = canonical(await this.#worker.json(DATABASE, doc));
       for (const { name, tab } of this.members) {
@@ -283,6 +280,23 @@ class World {
       this.sockets.tooManySince = performance.now();
     }
   }
+}
+
+/**
+ * What a step answers, unless it takes too long: then what there is to say of it.
+ * @template T
+ * @param {number} ms
+ * @param {string} what
+ * @param {() => Promise<T>} step
+ * @param {() => Promise<string>} say
+ * @returns {Promise<T>}
+ */
+function within(ms, what, step, say) {
+  return new Promise((resolve, reject) => {
+    const late = async () => reject(new Error(`not within ${ms} ms: ${what}: ${await say()}`));
+    const timer = setTimeout(() => void late().catch(reject), ms);
+    step().then(resolve, reject).finally(() => clearTimeout(timer));
+  });
 }
 
 /** @param {any} json The same text for the same content, whatever the order of its names. */
