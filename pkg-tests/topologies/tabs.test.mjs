@@ -50,14 +50,18 @@ after(() => {
 });
 
 /**
- * Opens tabs on one database, one after the other.
+ * Opens tabs on one database, one after the other; they close with the test.
+ * @param {import("../harness/cleanup.mjs").Owner} owner
  * @param {string} database
  * @param {{ url?: string, count: number, options?: object, init?: () => void }} what
  */
-async function openTabs(database, { url = worker.url, count, options, init }) {
+async function openTabs(owner, database, { url = worker.url, count, options, init }) {
   const tabs = [];
-  for (let at = 0; at < count; at += 1) tabs.push(await Tab.open(profile, site.url, { database, url, options }, { init }));
-  all.after(() => Promise.all(tabs.map(({ page, isFrozen }) => (isFrozen || page.isClosed() ? undefined : page.close()))));
+  for (let at = 0; at < count; at += 1) {
+    const tab = await Tab.open(profile, site.url, { database, url, options }, { init });
+    owner.after(() => (tab.page.isClosed() ? undefined : tab.close()));
+    tabs.push(tab);
+  }
   return tabs;
 }
 
@@ -124,9 +128,10 @@ async function sameIn(tabs, isWanted, what = "all tabs say the same") {
   return same.catch((error) => Promise.reject(new Error(`${error.message}: ${said}`)));
 }
 
-test("a write in one tab shows in the others, online and offline, and all of them say the same", async () => {
-  const link = await Link.start(all, worker);
-  const tabs = await openTabs("same", { url: link.url, count: 3 });
+test("a write in one tab shows in the others, online and offline, and all of them say the same", async (t) => {
+  const mine = owner(t);
+  const link = await Link.start(mine, worker);
+  const tabs = await openTabs(mine, "same", { url: link.url, count: 3 });
   const [holder, writer, reader] = await agreed(tabs);
   await allLive(tabs);
   took["seen from member online"] = await measureSeen(writer, reader, SEEN);
@@ -160,10 +165,11 @@ test("a write in one tab shows in the others, online and offline, and all of the
   for (const { page } of tabs) assert.deepEqual(await page.evaluate(() => window.doc.toJSON()), held);
 });
 
-test("bookmarks, sessions and strong reads hold across tabs and profiles", async () => {
-  const link = await Link.start(all, worker);
-  const tabs = await openTabs("sessions", { url: link.url, count: 2 });
-  const elsewhere = await Profile.create(all);
+test("bookmarks, sessions and strong reads hold across tabs and profiles", async (t) => {
+  const mine = owner(t);
+  const link = await Link.start(mine, worker);
+  const tabs = await openTabs(mine, "sessions", { url: link.url, count: 2 });
+  const elsewhere = await Profile.create(mine);
   const far = await elsewhere.visit(site.url);
   await openIn(far, { database: "sessions", url: worker.url });
   await live(far);
@@ -204,11 +210,12 @@ test("bookmarks, sessions and strong reads hold across tabs and profiles", async
   }
 });
 
-test("one connection serves all tabs, and disconnecting is for all of them", async () => {
-  const link = await Link.start(all, worker);
+test("one connection serves all tabs, and disconnecting is for all of them", async (t) => {
+  const mine = owner(t);
+  const link = await Link.start(mine, worker);
   let most = 0;
   link.onOpen = (open) => (most = Math.max(most, open));
-  const tabs = await openTabs("sockets", { url: link.url, count: 5 });
+  const tabs = await openTabs(mine, "sockets", { url: link.url, count: 5 });
   const [, member, other] = await agreed(tabs);
   await Promise.all(tabs.map(({ page }, at) => page.evaluate(writeNames, { prefix: `${at}-`, count: 40, stage: "leader" })));
   await allSettled(tabs);
@@ -228,16 +235,17 @@ test("one connection serves all tabs, and disconnecting is for all of them", asy
   counted["sockets for 5 tabs"] = most;
 });
 
-test("rows are stored once, however many tabs there are", async () => {
+test("rows are stored once, however many tabs there are", async (t) => {
+  const mine = owner(t);
   const writes = 300;
   /** @type {Map<number, { rows: number, bytes: number }>} */
   const stored = new Map();
   for (const count of [1, 4]) {
     const database = `rows-${count}`;
-    const tabs = await openTabs(database, { count });
+    const tabs = await openTabs(mine, database, { count });
     await agreed(tabs).catch((error) => (count === 1 ? tabs : Promise.reject(error)));
     await allLive(tabs);
-    const elsewhere = await Profile.create(all);
+    const elsewhere = await Profile.create(mine);
     const far = await elsewhere.visit(site.url);
     await openIn(far, { database, url: worker.url });
     await far.evaluate(writeNames, { prefix: "far-", count: writes / 2, stage: "leader" });
@@ -263,10 +271,11 @@ test("rows are stored once, however many tabs there are", async () => {
   assert.ok(four.bytes < 1.5 * one.bytes, `4 tabs store ${JSON.stringify(four)}, one stores ${JSON.stringify(one)}`);
 });
 
-test("two openings in one page are two tabs", async () => {
-  const link = await Link.start(all, worker);
+test("two openings in one page are two tabs", async (t) => {
+  const mine = owner(t);
+  const link = await Link.start(mine, worker);
   const page = await profile.visit(site.url);
-  all.after(() => page.close());
+  mine.after(() => page.close());
   const said = await page.evaluate(async (url) => {
     const { open } = window.headwater;
     const [first, second] = [await open("one-page", { url }), await open("one-page", { url })];
@@ -293,10 +302,11 @@ test("two openings in one page are two tabs", async () => {
 });
 
 for (const end of ENDS) {
-  test(`another tab takes over from a holder that ends by ${end}`, async () => {
+  test(`another tab takes over from a holder that ends by ${end}`, async (t) => {
+    const mine = owner(t);
     const database = `takeover-${end}`;
-    const link = await Link.start(all, worker);
-    const tabs = await openTabs(database, { url: link.url, count: 3 });
+    const link = await Link.start(mine, worker);
+    const tabs = await openTabs(mine, database, { url: link.url, count: 3 });
     /** @type {Set<string>} */
     const local = new Set();
     let round = 0;
@@ -337,7 +347,7 @@ for (const end of ENDS) {
         await holder.page.evaluate(() => window.doc.transact((doc) => doc.getMap("names").set("woken", 1)).reached("leader"));
       } else {
         tabs.splice(tabs.indexOf(holder), 1);
-        const [fresh] = await openTabs(database, { url: link.url, count: 1 });
+        const [fresh] = await openTabs(mine, database, { url: link.url, count: 1 });
         await follow(fresh.page);
         tabs.push(fresh);
         if (!holder.page.isClosed()) await holder.page.close();
@@ -352,7 +362,11 @@ for (const end of ENDS) {
         await until(async () => {
           const seen = await tab.page.evaluate(() => window.doc.toJSON());
           return JSON.stringify(sorted(seen.names)) === JSON.stringify(sorted(held.names));
-        }, { what: "every tab has what the leader has", timeoutMs: 20_000 });
+        }, { what: "every tab has what the leader has", timeoutMs: 20_000 }).catch(async (error) => {
+          const seen = (await tab.page.evaluate(() => window.doc.toJSON())).names;
+          const [missing, more] = [differing(held.names, seen), differing(seen, held.names)];
+          throw new Error(`${error.message}: round ${round}, ${missing.length} missing: ${missing.slice(0, 9)}; ${more.length} more: ${more.slice(0, 9)}; ${JSON.stringify(await tab.status())}`);
+        });
       }
     }
     assert.ok(local.size > 0);
@@ -371,15 +385,21 @@ const keepWriting = (prefix) => {
   }, 5);
 };
 
+/** The names of one that the other one does not have. @param {Record<string, unknown>} one @param {Record<string, unknown>} other */
+function differing(one, other) {
+  return Object.keys(one).filter((name) => other[name] === undefined);
+}
+
 /** @param {Record<string, unknown>} names */
 function sorted(names) {
   return Object.entries(names).sort(([left], [right]) => (left < right ? -1 : 1));
 }
 
-test("without Web Locks each tab works alone, and says so", async () => {
-  const link = await Link.start(all, worker);
+test("without Web Locks each tab works alone, and says so", async (t) => {
+  const mine = owner(t);
+  const link = await Link.start(mine, worker);
   const init = () => Object.defineProperty(Navigator.prototype, "locks", { value: undefined });
-  const tabs = await openTabs("no-locks", { url: link.url, count: 3, init });
+  const tabs = await openTabs(mine, "no-locks", { url: link.url, count: 3, init });
   await allLive(tabs);
   assert.deepEqual(await Promise.all(tabs.map(async (tab) => (await tab.status()).tab)), tabs.map(() => "alone"));
   assert.equal(link.open, 3, "each has a connection of its own");
@@ -390,11 +410,12 @@ test("without Web Locks each tab works alone, and says so", async () => {
   assert.equal(Object.keys(held.names).length, 90);
 });
 
-test("where Web Locks are refused each tab works alone, and says so", async () => {
+test("where Web Locks are refused each tab works alone, and says so", async (t) => {
+  const mine = owner(t);
   const init = () => {
     LockManager.prototype.request = () => Promise.reject(new DOMException("opaque origin", "SecurityError"));
   };
-  const [tab] = await openTabs("refused-locks", { count: 1, init });
+  const [tab] = await openTabs(mine, "refused-locks", { count: 1, init });
   await allLive([tab]);
   assert.equal((await tab.status()).tab, "alone");
   await tab.page.evaluate(() => window.doc.transact((doc) => doc.getMap("names").set("a", 1)).reached("leader"));
