@@ -382,7 +382,7 @@ const keepWriting = (prefix) => {
     const name = `${prefix}${(at += 1)}`;
     const receipt = window.doc.transact((doc) => doc.getMap("names").set(name, 1));
     receipt.reached("local").then(() => window.toldLocal(name), () => undefined);
-  }, 5);
+  }, 20);
 };
 
 /** The names of one that the other one does not have. @param {Record<string, unknown>} one @param {Record<string, unknown>} other */

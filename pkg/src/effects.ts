@@ -10,14 +10,13 @@ export interface StoreOp {
   readonly value?: Uint8Array<ArrayBuffer>;
 }
 
-/** What a row must hold for a commit to be made; without a value there must be no such row. */
+/** A row that must not be there for a commit to be made. */
 export interface Guard {
   readonly table: string;
   readonly key: Uint8Array<ArrayBuffer>;
-  readonly value?: Uint8Array<ArrayBuffer>;
 }
 
-/** Commit all changes or none, then answer `persisted`; where the guard does not hold commit none, and answer `fenced`. */
+/** Commit all changes or none, then answer `persisted`; where the guarded row is there commit none, and answer `fenced`. */
 export interface PersistEffect {
   readonly type: "persist";
   readonly token: number;

@@ -6,14 +6,14 @@
 import type { Guard, StoreOp } from "../effects.js";
 import { HeadwaterError, toHeadwaterError } from "../errors.js";
 import { browserStorage } from "./persistence.js";
-import { holds, limitBytes, type Range, type StorageInfo, type Store, TABLES } from "./store.js";
+import { limitBytes, type Range, type StorageInfo, type Store, TABLES } from "./store.js";
 
 const VERSION = 1;
 /** How long opening may take; a browser that blocks it does so for as long as another page holds on. */
 const OPEN_MS_MAX = 10_000;
 const ADVICE = 'pass storage: "memory" to open() to go on without it, knowing that nothing survives the page';
-/** How browsers name what happens to a connection that they closed by force. */
-const LOST = new Set(["InvalidStateError", "AbortError", "UnknownError"]);
+/** How browsers name what happens to a connection that they closed by force, and to a transaction of a page that was frozen. */
+const LOST = new Set(["InvalidStateError", "AbortError", "UnknownError", "TimeoutError"]);
 
 /** Storage in IndexedDB. */
 export class IndexedDbStore implements Store {
@@ -31,48 +31,47 @@ export class IndexedDbStore implements Store {
     return new IndexedDbStore(name, await connect(name, "create"));
   }
 
+  // Everything is asked for at once, and nothing waits for an answer: a page may freeze at any moment, and a transaction that
+  // waits for it holds up every other tab.
   async commit(ops: readonly StoreOp[], guard?: Guard): Promise<boolean> {
     const tables = new Set(ops.map((op) => op.table));
     if (guard !== undefined) tables.add(guard.table);
-    return this.#run([...tables], "readwrite", (transaction) => {
-      const make = () => {
+    try {
+      await this.#run<void>([...tables], "readwrite", (transaction, done) => {
+        if (guard !== undefined) {
+          // Adding a row that is there aborts the transaction.
+          const store = transaction.objectStore(guard.table);
+          store.add(new Uint8Array(0), guard.key);
+          store.delete(guard.key);
+        }
         for (const { table, key, value } of ops) {
           const store = transaction.objectStore(table);
           if (value === undefined) store.delete(key);
           else store.put(value, key);
         }
-        // Without it the browser waits whether more is asked for.
-        transaction.commit();
-      };
-      if (guard === undefined) {
-        make();
-        return () => true;
-      }
-      let isHolding = false;
-      const look = transaction.objectStore(guard.table).get(guard.key);
-      look.onsuccess = () => {
-        isHolding = holds(guard, look.result as Uint8Array | undefined);
-        if (isHolding) make();
-        else transaction.commit();
-      };
-      return () => isHolding;
-    });
+        transaction.oncomplete = () => done();
+      });
+    } catch (error) {
+      if (guard !== undefined && isConstraint((error as HeadwaterError).cause)) return false;
+      throw error;
+    }
+    return true;
   }
 
   async scan({ table, from, to, rows, bytes }: Range): Promise<Uint8Array[]> {
     const range = to === undefined ? IDBKeyRange.lowerBound(from) : IDBKeyRange.bound(from, to, false, true);
-    // Not committed by hand: Chromium reports a transaction as complete then while a large answer is still on its way.
-    return this.#run([table], "readonly", (transaction) => {
+    return this.#run([table], "readonly", (transaction, done) => {
       const store = transaction.objectStore(table);
       // Two questions in one transaction see the same rows.
       const keys = store.getAllKeys(range, rows);
       const values = store.getAll(range, rows);
-      return () => {
+      // Not when it is complete: Chromium says so while a large answer is still on its way to the page.
+      values.onsuccess = () => {
         const flat = keys.result.flatMap((key, at) => [
           new Uint8Array(key as ArrayBuffer),
           values.result[at] as Uint8Array,
         ]);
-        return limitBytes(flat, bytes);
+        done(limitBytes(flat, bytes));
       };
     });
   }
@@ -90,7 +89,7 @@ export class IndexedDbStore implements Store {
   async #run<T>(
     tables: string[],
     mode: IDBTransactionMode,
-    ask: (transaction: IDBTransaction) => () => T,
+    ask: (transaction: IDBTransaction, done: (answer: T) => void) => void,
   ): Promise<T> {
     try {
       return await this.#attempt(tables, mode, ask);
@@ -106,13 +105,18 @@ export class IndexedDbStore implements Store {
     }
   }
 
-  #attempt<T>(tables: string[], mode: IDBTransactionMode, ask: (transaction: IDBTransaction) => () => T): Promise<T> {
+  #attempt<T>(
+    tables: string[],
+    mode: IDBTransactionMode,
+    ask: (transaction: IDBTransaction, done: (answer: T) => void) => void,
+  ): Promise<T> {
     return new Promise((resolve, reject) => {
       if (this.#connection === undefined) throw new DOMException("the connection is closed", "InvalidStateError");
       const transaction = this.#connection.transaction(tables, mode, { durability: "strict" });
-      const answer = ask(transaction);
-      transaction.oncomplete = () => resolve(answer());
       transaction.onabort = () => reject(transaction.error ?? new DOMException("the transaction aborted", "AbortError"));
+      ask(transaction, resolve);
+      // Without it the browser waits whether the page asks for more.
+      transaction.commit();
     });
   }
 
@@ -172,6 +176,10 @@ function connect(name: string, purpose: "create" | "reopen"): Promise<IDBDatabas
 
 function isConnectionLost(error: unknown): boolean {
   return error instanceof DOMException && LOST.has(error.name);
+}
+
+function isConstraint(error: unknown): boolean {
+  return error instanceof DOMException && error.name === "ConstraintError";
 }
 
 function coded(error: unknown): HeadwaterError {

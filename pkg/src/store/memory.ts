@@ -1,7 +1,7 @@
 /** Storage that ends with the process. Only for those who asked for it: nothing in it ever counts as `local`. */
 
 import type { Guard, StoreOp } from "../effects.js";
-import { holds, limitBytes, type Range, type StorageInfo, type Store } from "./store.js";
+import { limitBytes, type Range, type StorageInfo, type Store } from "./store.js";
 
 /** One table: rows by key, and the keys in order. */
 class Table {
@@ -18,8 +18,8 @@ class Table {
     this.#rows.set(name, { key, value });
   }
 
-  get(key: Uint8Array): Uint8Array | undefined {
-    return this.#rows.get(nameOf(key))?.value;
+  has(key: Uint8Array): boolean {
+    return this.#rows.has(nameOf(key));
   }
 
   scan(from: Uint8Array, to: Uint8Array | undefined, limit: number): Uint8Array[] {
@@ -44,7 +44,7 @@ export class MemoryStore implements Store {
   readonly #tables = new Map<string, Table>();
 
   async commit(ops: readonly StoreOp[], guard?: Guard): Promise<boolean> {
-    if (guard !== undefined && !holds(guard, this.#table(guard.table).get(guard.key))) return false;
+    if (guard !== undefined && this.#table(guard.table).has(guard.key)) return false;
     for (const { table, key, value } of ops) this.#table(table).apply(key, value);
     return true;
   }

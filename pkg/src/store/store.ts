@@ -26,8 +26,8 @@ export interface Store {
   readonly isDurable: boolean;
 
   /**
-   * Makes all changes or none; resolves once they are durable. With a guard that does not hold it makes none, and answers
-   * false. Nobody else changes anything between the look at the guarded row and the changes.
+   * Makes all changes or none; resolves once they are durable. Where the guarded row is there it makes none, and answers false:
+   * nobody else changes anything between that look and the changes.
    */
   commit(ops: readonly StoreOp[], guard?: Guard): Promise<boolean>;
 
@@ -43,12 +43,6 @@ export interface Store {
 
 /** The tables of a replica. */
 export const TABLES = ["meta", "docs", "updates", "outbox", "streams"] as const;
-
-/** Whether a row, or its absence, is what a guard asks for. */
-export function holds({ value: wanted }: Guard, found: Uint8Array | undefined): boolean {
-  if (wanted === undefined || found === undefined) return wanted === found;
-  return wanted.length === found.length && wanted.every((byte, at) => byte === found[at]);
-}
 
 /** Cuts flat rows after the first one that makes them weigh `bytes` or more; one row is always left. */
 export function limitBytes(rows: Uint8Array[], bytes: number | undefined): Uint8Array[] {
