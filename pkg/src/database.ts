@@ -26,7 +26,7 @@ export interface Pending {
 
 /** What a database tells. */
 export interface DatabaseEvents {
-  /** The phase, the node, the epoch, the storage or the error has changed. Not told: `lag` and `isStored`, which every write moves. */
+  /** The phase, the node, the epoch, the tab's part, the storage or the error has changed. Not told: `lag` and `isStored`, which every write moves. */
   status: DatabaseStatus;
   /** The number or the weight of pending writes has changed. */
   pending: Pending;
@@ -113,7 +113,7 @@ export class Database {
     return this.#emitter.on(name, listener);
   }
 
-  /** Closes the connection and opens none until {@link connect}. Reads and writes go on locally. */
+  /** Closes the connection, which all tabs share, and opens none until {@link connect}. Reads and writes go on locally. */
   disconnect(): void {
     this.#pause(true);
   }
@@ -164,8 +164,8 @@ export class Database {
 }
 
 /** What a status event tells of, as text to compare. */
-function statusKey({ phase, member, memberRole, epoch, generation, storage, error }: DatabaseStatus): string {
-  return JSON.stringify([phase, member, memberRole, epoch, generation, storage, error?.code, error?.message]);
+function statusKey({ phase, member, memberRole, epoch, generation, tab, storage, error }: DatabaseStatus): string {
+  return JSON.stringify([phase, member, memberRole, epoch, generation, tab, storage, error?.code, error?.message]);
 }
 
 function pendingKey({ count, bytes }: Pending): string {

@@ -10,6 +10,7 @@ import type { Instance } from "./instance.js";
 import type { WebSocketClass } from "./platform/platform.js";
 import { Socket } from "./socket.js";
 import type { Store } from "./store/store.js";
+import type { Tabs } from "./tabs/tabs.js";
 import { onAbort, TIMER_MS_MAX, type WaitEnd, Waits } from "./waits.js";
 
 /** What a driver works with. */
@@ -19,6 +20,8 @@ export interface DriverParts {
   readonly store: Store;
   /** Where its nodes are, at least one, unless there is none to sync with. */
   readonly leader: { readonly urls: readonly string[]; readonly WebSocket: WebSocketClass } | undefined;
+  /** The other tabs on the same storage, unless it works alone. */
+  readonly tabs: Tabs | undefined;
   readonly now: () => number;
 }
 
@@ -58,6 +61,17 @@ export class Driver {
       this.stop(cause);
       events.died(cause);
     };
+    parts.tabs?.begin({
+      // Browsers hold back the timers of hidden pages, not their messages: what is due is done when a visible tab speaks.
+      heard: (bytes) =>
+        this.tell((replica, now) => {
+          replica.tab(bytes, now);
+          replica.tick(now);
+        }),
+      hold: () => this.tell((replica, now) => replica.hold(now)),
+      unhold: () => this.tell((replica, now) => replica.unhold(now)),
+      gone: (origin) => this.tell((replica, now) => replica.tabGone(origin, now)),
+    });
     this.#schedule();
   }
 
@@ -108,13 +122,14 @@ export class Driver {
     });
   }
 
-  /** Ends all waits, the socket, the timer and the storage. */
+  /** Ends all waits, the socket, the timer, the storage, and then its place among the tabs, which others may take. */
   stop(reason: HeadwaterError): void {
     if (this.#isStopped) return;
     this.#isStopped = true;
     clearTimeout(this.#timer);
     this.#socket?.close();
     this.#parts.store.close();
+    this.#parts.tabs?.close();
     this.#waits.endAll(reason);
   }
 
@@ -163,6 +178,12 @@ export class Driver {
         return this.#socket?.send(effect.bytes);
       case "ping":
         return this.#socket?.ping();
+      case "tellTabs":
+        return this.#parts.tabs?.tell(effect.bytes);
+      case "steal":
+        return this.#parts.tabs?.steal();
+      case "watchTab":
+        return this.#parts.tabs?.watch(effect.origin);
       case "done":
         afterwards.push(() => this.#waits.end(effect.id, effect.error && fromPlain(effect.error)));
         return;
@@ -189,13 +210,14 @@ export class Driver {
     }
   }
 
-  async #persist({ token, ops }: PersistEffect): Promise<void> {
+  async #persist({ token, ops, guard }: PersistEffect): Promise<void> {
+    let isMade: boolean;
     try {
-      await this.#parts.store.commit(ops);
+      isMade = await this.#parts.store.commit(ops, guard);
     } catch (error) {
       return this.#storageFailed(error);
     }
-    this.tell((replica, now) => replica.persisted(token, now));
+    this.tell((replica, now) => (isMade ? replica.persisted(token, now) : replica.fenced(token, now)));
   }
 
   async #scan(effect: ScanEffect): Promise<void> {

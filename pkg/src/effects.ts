@@ -10,11 +10,19 @@ export interface StoreOp {
   readonly value?: Uint8Array<ArrayBuffer>;
 }
 
-/** Commit all changes or none, then answer `persisted`. */
+/** A row that must not be there for a commit to be made. */
+export interface Guard {
+  readonly table: string;
+  readonly key: Uint8Array<ArrayBuffer>;
+}
+
+/** Commit all changes or none, then answer `persisted`; where the guarded row is there commit none, and answer `fenced`. */
 export interface PersistEffect {
   readonly type: "persist";
   readonly token: number;
   readonly ops: readonly StoreOp[];
+  /** Only replicas have it. */
+  readonly guard?: Guard;
 }
 
 /** Read rows, then answer `scanned`. */
@@ -45,7 +53,9 @@ export type ReplicaEffect =
   | { readonly type: "connect"; readonly attempt: number }
   | { readonly type: "disconnect" | "ping" }
   | { readonly type: "ready" | "changed" }
-  | { readonly type: "send"; readonly bytes: Uint8Array<ArrayBuffer> }
+  | { readonly type: "send" | "tellTabs"; readonly bytes: Uint8Array<ArrayBuffer> }
+  | { readonly type: "steal" }
+  | { readonly type: "watchTab"; readonly origin: bigint }
   | { readonly type: "loaded" | "rebuilt"; readonly doc: string }
   | { readonly type: "unloadable"; readonly doc: string; readonly error: PlainError }
   | { readonly type: "applied"; readonly docs: readonly string[] }
@@ -121,6 +131,7 @@ export interface ReplicaStatus {
   readonly entries: number;
   readonly staleness?: number;
   readonly isStored: boolean;
+  readonly tab: "alone" | "holder" | "member";
   readonly error?: PlainError;
 }
 

@@ -132,7 +132,7 @@ export class Engine implements DriverEvents {
     const base = { role: "replica", storage, degraded: this.#degraded } as const;
     if (death !== undefined) {
       const node = { member: null, memberRole: null, epoch: null };
-      const unknown = { ...node, generation: null, lag: { entries: 0, ms: null }, isStored: false };
+      const unknown = { ...node, generation: null, lag: { entries: 0, ms: null }, isStored: false, tab: null };
       return { ...base, ...unknown, phase: "fatal", error: death };
     }
     const status = this.#status();
@@ -146,6 +146,7 @@ export class Engine implements DriverEvents {
       lag: { entries: status.entries, ms: status.staleness ?? null },
       // What a failed commit held counts as handed over in the core.
       isStored: status.isStored && this.#storageFailure === undefined,
+      tab: this.#isEnded ? null : status.tab,
       error: status.error === undefined ? null : fromPlain(status.error),
     };
   }
@@ -232,7 +233,7 @@ export class Engine implements DriverEvents {
     await null;
     let failure: HeadwaterError | undefined;
     if (this.death === undefined) {
-      this.driver.tell((replica, now) => replica.pause(true, now));
+      this.driver.tell((replica, now) => replica.leave(now));
       failure = await this.#stored(timeoutMs);
     }
     this.driver.stop(closed());

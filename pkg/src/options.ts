@@ -31,10 +31,11 @@ export function checkOpen(name: unknown, options: OpenOptions): void {
     const problem = databaseNameProblem(each);
     if (problem !== undefined) throw malformed(problem);
   }
-  known(options, ["url", "storage", "concern", "degrade", "name", "connect", "timeoutMs", "signal"], "open");
+  known(options, ["url", "storage", "concern", "degrade", "name", "tabs", "connect", "timeoutMs", "signal"], "open");
   checkWait(options);
   checkUrl(options.url);
   optional(options.connect, "boolean", "connect");
+  checkTabs(options.tabs);
   checkConcern(options.concern);
   checkDegrade(options.degrade);
   const { storage } = options;
@@ -115,6 +116,11 @@ function checkDegrade(degrade: TransactOptions["degrade"]): void {
 function checkUrl(url: unknown): void {
   if (url === undefined || typeof url === "string" || isListOfText(url)) return;
   throw malformed(`url is ${show(url)}; it is a string, or 1 to ${MEMBERS_MAX} of them`);
+}
+
+function checkTabs(tabs: unknown): void {
+  if (tabs === undefined || tabs === "shared" || tabs === "alone") return;
+  throw malformed(`tabs is ${show(tabs)}; it can be "shared" or "alone"`);
 }
 
 function isStage(value: unknown): value is Stage {

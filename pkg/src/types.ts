@@ -55,6 +55,12 @@ export interface OpenOptions extends WaitOptions {
   readonly degrade?: Degrade | null | undefined;
   /** The name of the local copy among those of this database. Two names are two replicas. */
   readonly name?: string | undefined;
+  /**
+   * Whether it shares one connection, and the work on storage, with the other tabs that have the same local copy open:
+   * `"shared"` by default. With `"alone"` it connects by itself, and hears of what they write from the leader only. It is
+   * alone anyway with storage in memory, and in browsers without Web Locks: {@link DatabaseStatus.tab} says so.
+   */
+  readonly tabs?: "shared" | "alone" | undefined;
   /** Whether to connect at once; `true` by default. See {@link Database.connect}. */
   readonly connect?: boolean | undefined;
 }
@@ -194,6 +200,13 @@ export interface DatabaseStatus {
   readonly degraded: number;
   /** Whether everything that is known here is in local storage. */
   readonly isStored: boolean;
+  /**
+   * What this opening is to the others of the same local copy, in other tabs or in this one. The `holder` has the connection
+   * and stores what arrives on it; a `member` writes and reads through the same storage and hears from the holder, and takes
+   * over when that is closed, crashes or freezes. Everything else here is the same for all of them. `alone` shares nothing;
+   * `null` when it is closed or dead.
+   */
+  readonly tab: "holder" | "member" | "alone" | null;
   /** Where the local copy is kept; `null` until the browser has told. */
   readonly storage: StorageInfo | null;
   /** Why it does not sync, or does not store. */

@@ -66,15 +66,14 @@ pub enum StoreOp {
     },
 }
 
-/// What must stand in storage for a commit to happen.
+/// A row that must not be there for a commit to happen. Storage can tell that by itself, as part of the commit: whoever freezes
+/// while it commits holds nobody up who waits for storage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Guard {
     /// Where.
     pub table: Table,
     /// The row's key.
     pub key: Vec<u8>,
-    /// The row's value; `None` if there must be no row.
-    pub value: Option<Vec<u8>>,
 }
 
 /// A question to storage: rows from `from` on, in key order, below `to`.

@@ -177,6 +177,31 @@ fn a_frozen_holder_is_replaced_and_fenced() {
 }
 
 #[test]
+fn of_the_terms_that_are_over_storage_keeps_the_newest() {
+    let mut world = World::with_tabs(2, &["a"]);
+    let disk = world.clients[0].disk.clone();
+    for _ in 0..300 {
+        let holder = world.tabs.holder.expect("somebody has it");
+        world.kill_tab(holder);
+        world.add_tab(&disk, &["a"]);
+        world.settle();
+    }
+    let rows = disk.rows(Table::Meta);
+    let over: Vec<u64> = rows
+        .iter()
+        .filter_map(|row| row.key.strip_prefix(b"tabs/over/")?.first_chunk())
+        .map(|term| u64::from_be_bytes(*term))
+        .collect();
+    assert_eq!(over, Vec::from_iter(45..=300));
+    // The holder's own is none of them.
+    let holder = world.tabs.holder.expect("somebody has it");
+    world.write(holder, "a", "at the end");
+    world.settle();
+    assert_eq!(world.clients[holder].replica.tab_role(), TabRole::Holder);
+    assert_eq!(world.pending(holder), 0);
+}
+
+#[test]
 fn who_misses_messages_asks_and_reads_again() {
     let mut world = World::with_tabs(3, &["a"]);
     let other = world.add(&["a"]);

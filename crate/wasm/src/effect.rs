@@ -39,9 +39,8 @@ impl Effect {
 
     /// What must stand in storage for a commit to happen: `{ table, key, value? }`.
     pub(crate) fn guarded(self, guard: Option<Guard>) -> Self {
-        let guard = guard.map(|Guard { table, key, value }| {
-            let guard = Effect::plain().with("table", table.as_str()).with("key", bytes_to_js(&key));
-            guard.with_some("value", value.as_deref().map(bytes_to_js)).done()
+        let guard = guard.map(|Guard { table, key }| {
+            Effect::plain().with("table", table.as_str()).with("key", bytes_to_js(&key)).done()
         });
         self.with_some("guard", guard)
     }

@@ -247,7 +247,7 @@ pub enum Output {
         token: Token,
         /// All or none of them.
         ops: Vec<StoreOp>,
-        /// What must stand in storage; otherwise nothing is changed, and the answer is `Fenced`.
+        /// What must not stand in storage; otherwise nothing is changed, and the answer is `Fenced`.
         guard: Option<Guard>,
     },
     /// Tell all other tabs.

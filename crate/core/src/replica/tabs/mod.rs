@@ -69,8 +69,9 @@ pub(super) struct Tabs {
     own: Origin,
     /// The newest term that was heard of.
     term: u64,
-    /// Its row, as it is stored.
-    term_row: Option<Vec<u8>>,
+    /// The newest that was stored when this tab began to take it, and rows about older ones that nobody needs any more.
+    stored_term: u64,
+    outdated: Vec<Vec<u8>>,
     others: Map<Origin, Other>,
     holder: Option<Origin>,
     /// The last message of this tab.
@@ -104,7 +105,8 @@ impl Tabs {
             role: if shares_storage { Role::Member } else { Role::Alone },
             own,
             term: 0,
-            term_row: None,
+            stored_term: 0,
+            outdated: Vec::new(),
             others: Map::default(),
             holder: None,
             number: 0,

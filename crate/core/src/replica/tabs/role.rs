@@ -8,7 +8,12 @@ use crate::replica::open::Asked;
 use crate::replica::{Output, Replica};
 use crate::store::{self, Guard, Row, Scan, StoreOp, Table};
 
+/// The newest term, and who holds it.
 const TERM: &str = "tabs";
+/// A row for each term that is over, from before the next one has begun.
+const OVER: &str = "tabs/over/";
+/// So many of them are kept. A holder that sleeps through more terms than that would not be fenced by its row.
+const OVER_MAX: usize = 256;
 
 impl Replica {
     /// Storage has been read, and this tab begins to talk.
@@ -42,16 +47,22 @@ impl Replica {
     }
 
     pub(in crate::replica) fn term_read(&mut self, rows: &[Row]) -> Result<(), Error> {
-        let row = rows.first().map(|row| row.value.clone());
-        let stored = match &row {
-            Some(value) => {
-                let term = value.first_chunk::<8>().ok_or_else(|| Error::malformed("the row of tabs is damaged"))?;
-                u64::from_be_bytes(*term)
+        let (mut stored, mut over) = (Vec::new(), Vec::new());
+        for Row { key, value } in rows {
+            match key.strip_prefix(OVER.as_bytes()) {
+                Some(_) => over.push(key.clone()),
+                None => stored = value.clone(),
             }
-            None => 0,
+        }
+        self.tabs.stored_term = match stored.first_chunk::<8>() {
+            Some(term) => u64::from_be_bytes(*term),
+            None if stored.is_empty() => 0,
+            None => return Err(Error::malformed("the row of tabs is damaged")),
         };
-        self.tabs.term = self.tabs.term.max(stored);
-        self.tabs.term_row = row;
+        self.tabs.term = self.tabs.term.max(self.tabs.stored_term);
+        // Oldest first, as their keys are.
+        over.truncate((over.len() + 1).saturating_sub(OVER_MAX));
+        self.tabs.outdated = over;
         Ok(())
     }
 
@@ -93,19 +104,23 @@ impl Replica {
 
     fn claim(&mut self) {
         self.tabs.term += 1;
+        let table = Table::Meta;
         let value = [self.tabs.term.to_be_bytes(), self.tabs.own.0.to_be_bytes()].concat();
-        let guard = Guard { table: Table::Meta, key: store::meta_key(TERM), value: self.tabs.term_row.take() };
-        let ops = vec![StoreOp::Put { table: Table::Meta, key: store::meta_key(TERM), value: value.clone() }];
-        self.tabs.term_row = Some(value);
+        let over = over_key(self.tabs.stored_term);
+        let guard = Guard { table, key: over.clone() };
+        let mut ops = vec![
+            StoreOp::Put { table, key: store::meta_key(TERM), value },
+            StoreOp::Put { table, key: over, value: Vec::new() },
+        ];
+        ops.extend(std::mem::take(&mut self.tabs.outdated).into_iter().map(|key| StoreOp::Delete { table, key }));
         let token = self.token();
         self.tabs.role = Role::Claiming(token);
         self.outputs.push_back(Output::Persist { token, ops, guard: Some(guard) });
     }
 
-    /// What must still be stored so that a commit of this tab may happen.
+    /// What must not be stored so that a commit of this tab may happen.
     pub(in crate::replica) fn guard(&self) -> Option<Guard> {
-        let is_holder = self.tabs.is_holder();
-        is_holder.then(|| Guard { table: Table::Meta, key: store::meta_key(TERM), value: self.tabs.term_row.clone() })
+        self.tabs.is_holder().then(|| Guard { table: Table::Meta, key: over_key(self.tabs.term) })
     }
 
     /// The term is this tab's; false if the commit was about something else.
@@ -204,8 +219,12 @@ impl Replica {
     }
 }
 
+fn over_key(term: u64) -> Vec<u8> {
+    [OVER.as_bytes(), &term.to_be_bytes()].concat()
+}
+
 fn term_range() -> Scan {
-    let from = store::meta_key(TERM);
-    let to = Some([from.as_slice(), &[0]].concat());
+    // Nothing else begins like that.
+    let (from, to) = (store::meta_key(TERM), Some([TERM.as_bytes(), b"0"].concat()));
     Scan { table: Table::Meta, from, to, limit: None }
 }
