@@ -1,0 +1,55 @@
+/** A direct connection to one peer, as users have it. */
+
+import type { HeadwaterError } from "../errors.js";
+
+/** A direct connection to one peer: `db.connectPeer(port)` makes one. */
+export class Peer {
+  /**
+   * Resolves when the connection has ended: with `null` if either side closed it, else with what went wrong. It never
+   * rejects. Its codes: `OFFLINE`, the port was lost; `TIMEOUT`, nothing was heard any more; `MALFORMED`, `TOO_LARGE` or
+   * `VERSION`, at the other end is something else, or another version; `DATABASE_RESET`, it is a copy of another database;
+   * `FORBIDDEN`, one side's `authorize` has refused the other.
+   */
+  readonly closed: Promise<HeadwaterError | null>;
+  readonly #parts: PeerParts;
+
+  /** Made by the package. */
+  constructor(parts: PeerParts) {
+    this.#parts = parts;
+    this.closed = parts.closed;
+  }
+
+  /** The opening of the replica at the other end, in 16 hexadecimal digits; `null` until it has said so. */
+  get id(): string | null {
+    return this.#parts.id();
+  }
+
+  /** Closes the connection, and the port with it. The other side is told. */
+  close(): void {
+    this.#parts.end(null);
+  }
+
+  /** @internal It is over, for this reason. */
+  end(error: HeadwaterError | null): void {
+    this.#parts.end(error);
+  }
+}
+
+/** What a {@link Peer} is made of. */
+export interface PeerParts {
+  readonly closed: Promise<HeadwaterError | null>;
+  readonly id: () => string | null;
+  readonly end: (error: HeadwaterError | null) => void;
+}
+
+/** A replica of which this one knows, directly or by others. */
+export interface PeerStatus {
+  /** The opening of the replica, in 16 hexadecimal digits. */
+  readonly id: string;
+  /** Whether there is a direct connection to it, and not only one by way of others. */
+  readonly isDirect: boolean;
+  /** Whether it can be reached now, directly or by others. */
+  readonly isConnected: boolean;
+  /** Writes held here that it is not known to hold durably. */
+  readonly behind: number;
+}
