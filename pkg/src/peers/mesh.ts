@@ -27,7 +27,7 @@ export interface JoinPeersOptions extends PeerOptions {
 
 /** Something that went wrong with one member. */
 export interface MeshError {
-  /** Which member. */
+  /** Which member, by its {@link Mesh.id}. */
   readonly id: string;
   /** What went wrong. */
   readonly error: HeadwaterError;

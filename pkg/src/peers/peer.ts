@@ -19,7 +19,7 @@ export class Peer {
     this.closed = parts.closed;
   }
 
-  /** The opening of the replica at the other end, in 16 hexadecimal digits; `null` until it has said so. */
+  /** The replica at the other end, by the number of its storage, in 16 hexadecimal digits; `null` until it has said so. */
   get id(): string | null {
     return this.#parts.id();
   }
@@ -44,7 +44,7 @@ export interface PeerParts {
 
 /** A replica of which this one knows, directly or by others. */
 export interface PeerStatus {
-  /** The opening of the replica, in 16 hexadecimal digits. */
+  /** The replica, by the number that its storage was given once, in 16 hexadecimal digits. */
   readonly id: string;
   /** Whether there is a direct connection to it, and not only one by way of others. */
   readonly isDirect: boolean;

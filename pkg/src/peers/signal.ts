@@ -11,7 +11,7 @@ export const SIGNAL_BYTES_MAX = 64 << 10;
 /** What carries signals between the members of a mesh, where the application brings it. */
 export interface Signal {
   /**
-   * Sends a message to the member whose {@link Peer.id} is `to`, or to all others without it. Bringing every message to
+   * Sends a message to the member whose {@link Mesh.id} is `to`, or to all others without it. Bringing every message to
    * everybody will do, and so will losing some: members repeat themselves.
    */
   send(message: string, to?: string): void;
