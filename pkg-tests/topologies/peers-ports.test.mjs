@@ -1,12 +1,14 @@
 /** What comes through the port of a peer and should not: garbage, strangers, another database, a port that closes midway. */
 
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { createRequire } from "node:module";
 import { after, test } from "node:test";
 import { HeadwaterError } from "headwater";
 
 import { owner } from "../harness/cleanup.mjs";
+import { ROOT } from "../harness/env.mjs";
 import { figures } from "../harness/figures.mjs";
 import { live, peered, settled } from "../harness/page.mjs";
 import { converged, join, Replica } from "../harness/peering.mjs";
@@ -223,4 +225,23 @@ test("an aborted signal closes the connection, and closing the database says goo
   assert.equal(await other.closed, null);
   await peered(right.db, 0);
   assert.throws(() => left.db.connectPeer(new MessageChannel().port1), { code: "CLOSED" });
+});
+
+test("closing two databases that are joined lets the process end", () => {
+  const script = `
+    import { open } from "headwater";
+    const [left, right] = [await open("ending", { storage: "memory" }), await open("ending", { storage: "memory" })];
+    const { port1, port2 } = new MessageChannel();
+    left.connectPeer(port1);
+    right.connectPeer(port2);
+    const doc = await left.doc("notes");
+    await doc.transact(() => doc.getMap("map").set("a", 1)).reached({ peers: 1 });
+    await Promise.all([left.close(), right.close()]);
+  `;
+  const { status, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", script], {
+    cwd: new URL("pkg-tests", `file://${ROOT}`),
+    encoding: "utf8",
+    timeout: 30_000,
+  });
+  assert.equal(status, 0, stderr);
 });
