@@ -24,9 +24,9 @@ export function phase(db, wanted) {
   return told((look) => db.on("status", look), () => db.status.phase === wanted);
 }
 
-/** Resolves when a database has so many peers that it is connected to, directly or by others. @param {import("headwater").Database} db @param {number} count */
+/** Resolves when a database is connected to so many peers. @param {import("headwater").Database} db @param {number} count */
 export function peered(db, count) {
-  const connected = () => db.peers.filter(({ isConnected }) => isConnected).length;
+  const connected = () => db.peers.filter(({ isDirect }) => isDirect).length;
   return told((look) => db.on("peers", look), () => connected() === count);
 }
 

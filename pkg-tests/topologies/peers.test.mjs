@@ -42,7 +42,7 @@ before(async () => {
   worker = await Worker.start(all);
   [a, b, c] = await Promise.all([0, 1, 2].map(() => Replica.open(all, DATABASE, worker.url)));
   links.push(join(a, b), join(b, c));
-  await Promise.all(replicas().map(({ db }) => peered(db, 2)));
+  await Promise.all([peered(a.db, 1), peered(b.db, 2), peered(c.db, 1)]);
 });
 
 after(() => {
@@ -89,6 +89,16 @@ test("a receipt counts peers, those at the other end of a chain as well", async 
   await receipt.reached({ peers: 2 });
 });
 
+test("a replica knows its peers, how far they are, and which are connected to it", async () => {
+  for (const replica of replicas()) await replica.set("told", replica === b ? 1 : 2).reached({ peers: 2 });
+  const told = ({ db }) => db.peers.map(({ isDirect, behind }) => [isDirect, behind]);
+  assert.deepEqual(told(b), [[true, 0], [true, 0]]);
+  assert.deepEqual(told(c), [[true, 0], [false, 0]]);
+  const [known] = c.db.peers;
+  assert.equal(links[1]?.[1].id, known?.id);
+  assert.match(known?.id ?? "", /^[0-9a-f]{16}$/);
+});
+
 test("a bookmark from one end is honoured at the other", async () => {
   let older = 0;
   for (let n = 0; n < READS; n += 1) {
@@ -105,11 +115,10 @@ test("a bookmark from one end is honoured at the other", async () => {
 
 test("a link that breaks is healed by the next one, which brings what is missing", async () => {
   await converged(replicas());
-  for (const peer of c.db.peers.filter(({ isDirect }) => isDirect)) assert.equal(peer.isConnected, true);
   const [ofB, ofC] = links.at(-1) ?? [];
   ofB?.close();
   assert.equal(await ofC?.closed, null);
-  await Promise.all([peered(c.db, 0), peered(a.db, 1)]);
+  await Promise.all([peered(c.db, 0), peered(b.db, 1)]);
   const receipt = a.set("while apart", 1);
   await receipt.reached({ peers: 1 });
   await assert.rejects(receipt.reached({ peers: 2 }, { timeoutMs: 200 }), { name: "HeadwaterError" });
@@ -137,8 +146,11 @@ test("one that comes late gets everything", async () => {
 });
 
 test("strong reads need a leader, and say so at once", async () => {
+  const [left, right] = [await Replica.open(all, "leaderless"), await Replica.open(all, "leaderless")];
+  join(left, right);
+  await left.set("a", 1).reached({ peers: 1 });
   for (const consistency of /** @type {const} */ (["strong", { maxStalenessMs: 1_000_000 }])) {
-    const read = a.db.session().read("notes", () => null, { consistency });
+    const read = right.db.session().read("notes", () => null, { consistency });
     await assert.rejects(read, { code: "STRONG_UNAVAILABLE" });
   }
 });

@@ -34,7 +34,7 @@ export interface DatabaseEvents {
   status: DatabaseStatus;
   /** The number or the weight of pending writes has changed. */
   pending: Pending;
-  /** A peer has come, is connected or not any more, or has gone. Not told: `behind`, which every write moves. */
+  /** A peer is connected or not any more, or one was heard of by way of others. Not told: `behind`, which every write moves. */
   peers: readonly PeerStatus[];
   /** A wait for a write's concern was content with less, as its {@link Degrade} option allows. */
   degraded: Degraded;
@@ -216,7 +216,7 @@ function statusKey({ phase, member, memberRole, epoch, generation, storage, erro
 }
 
 function peersKey(peers: readonly PeerStatus[]): string {
-  return JSON.stringify(peers.map(({ id, isDirect, isConnected }) => [id, isDirect, isConnected]));
+  return JSON.stringify(peers.map(({ id, isDirect }) => [id, isDirect]));
 }
 
 function pendingKey({ count, bytes }: Pending): string {

@@ -68,7 +68,6 @@ export interface PeerRow {
   readonly replica: string;
   /** The number of its port, if there is a direct one. */
   readonly peer?: number;
-  readonly isConnected: boolean;
   readonly behind: number;
 }
 
@@ -209,6 +208,7 @@ declare module "./generated/replica/bindings.js" {
     peerOpened(peer: number, token: string | undefined, needsApproval: boolean, now: number): void;
     peerFrame(peer: number, bytes: Uint8Array, now: number): void;
     peerClosed(peer: number, now: number): void;
+    closePeer(peer: number, now: number): void;
     peerApproved(peer: number, isApproved: boolean, now: number): void;
     waitPeers(id: number, origin: bigint, seq: bigint, peers: number, timeoutMs: number, now: number): void;
     peers(): unknown;

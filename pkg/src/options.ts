@@ -10,7 +10,7 @@ export const DATABASE_NAME_BYTES_MAX = 128;
 const MEMBERS_MAX = 64;
 
 /** The most peers that a concern can ask for. */
-const CONCERN_PEERS_MAX = 1024;
+const CONCERN_PEERS_MAX = 256;
 
 const STAGES: readonly Stage[] = ["applied", "local", "leader", "quorum", "all"];
 const STAGE_WORDS = STAGES.map((stage) => `"${stage}"`).join(", ");

@@ -294,7 +294,6 @@ export class Mesh {
     const { link, peer } = member;
     member.link = undefined;
     member.peer = undefined;
-    // First the peer: it says goodbye through the channel.
     peer?.end(error);
     link?.close();
   }

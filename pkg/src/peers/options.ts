@@ -4,7 +4,7 @@ import { HeadwaterError, malformed } from "../errors.js";
 import { known } from "../options.js";
 
 /** The longest token that is passed to a peer, in bytes of UTF-8. */
-export const PEER_TOKEN_BYTES_MAX = 4 << 10;
+export const PEER_TOKEN_BYTES_MAX = 8 << 10;
 
 /** Says whether a peer with this token may join. */
 export type Authorize = (token: string | undefined) => boolean | Promise<boolean>;
@@ -14,8 +14,8 @@ export interface PeerOptions {
   /** What is passed to the other side, whose `authorize` decides. It is not looked into. */
   readonly token?: string | undefined;
   /**
-   * Decides on the other side's token. Nothing of the database goes to the other side, and nothing of it is taken in, before
-   * this has answered `true`. Without it every peer at the other end of the port is accepted: whoever holds the port reads
+   * Decides on the other side's token. No document and no write goes to the other side or is taken from it before this has
+   * answered `true`. Without it every peer at the other end of the port is accepted: whoever holds the port reads
    * and writes the whole database.
    */
   readonly authorize?: Authorize | undefined;

@@ -6,9 +6,9 @@ import type { HeadwaterError } from "../errors.js";
 export class Peer {
   /**
    * Resolves when the connection has ended: with `null` if either side closed it, else with what went wrong. It never
-   * rejects. Its codes: `OFFLINE`, the port was lost; `TIMEOUT`, nothing was heard any more; `MALFORMED`, `TOO_LARGE` or
-   * `VERSION`, at the other end is something else, or another version; `DATABASE_RESET`, it is a copy of another database;
-   * `FORBIDDEN`, one side's `authorize` has refused the other.
+   * rejects. Its codes: `OFFLINE`, the port was lost; `BUSY`, the other side takes in too little; `MALFORMED`, `TOO_LARGE`,
+   * `OUT_OF_ORDER` or `VERSION`, at the other end is something else, this very replica, or another version;
+   * `DATABASE_RESET`, it is a copy of another leader's database; `UNAUTHORIZED`, one side's `authorize` has refused the other.
    */
   readonly closed: Promise<HeadwaterError | null>;
   readonly #parts: PeerParts;
@@ -46,10 +46,8 @@ export interface PeerParts {
 export interface PeerStatus {
   /** The replica, by the number that its storage was given once, in 16 hexadecimal digits. */
   readonly id: string;
-  /** Whether there is a direct connection to it, and not only one by way of others. */
+  /** Whether there is a connection to it now. Of others it is known what they have stored, by way of those in between. */
   readonly isDirect: boolean;
-  /** Whether it can be reached now, directly or by others. */
-  readonly isConnected: boolean;
   /** Writes held here that it is not known to hold durably. */
   readonly behind: number;
 }

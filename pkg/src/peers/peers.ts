@@ -2,7 +2,7 @@
 
 import type { PeerEffect, PeerRow } from "../effects.js";
 import type { Engine } from "../engine.js";
-import { fromPlain, type HeadwaterError, malformed, reportUncaught } from "../errors.js";
+import { fromPlain, type HeadwaterError, malformed, type PlainError, reportUncaught } from "../errors.js";
 import { onAbort } from "../waits.js";
 import { type Authorize, type ConnectPeerOptions, checkConnectPeer } from "./options.js";
 import { Peer, type PeerStatus } from "./peer.js";
@@ -61,13 +61,13 @@ export class Peers {
     };
     this.#taken.add(port as object);
     this.#entries.set(number, entry);
-    const unlisten = onAbort(signal, (error) => this.#gone(number, error));
+    const unlisten = onAbort(signal, (error) => this.#end(number, error));
     void closed.then(unlisten);
     const id = () => {
       this.#note();
       return entry.id;
     };
-    return new Peer({ closed, id, end: (error) => this.#gone(number, error) });
+    return new Peer({ closed, id, end: (error) => this.#end(number, error) });
   }
 
   /** Does what the core asks for; answers what is to be told afterwards. */
@@ -82,7 +82,8 @@ export class Peers {
         this.#note();
         this.#entries.delete(effect.peer);
         entry.port.close();
-        return () => entry.resolve(effect.error === undefined ? null : fromPlain(effect.error));
+        // That the other side has closed it is no error.
+        return () => entry.resolve(effect.error === undefined || isClose(effect.error) ? null : fromPlain(effect.error));
       case "askPeer":
         return () => void this.#ask(effect.peer, entry, effect.token);
     }
@@ -90,9 +91,7 @@ export class Peers {
 
   /** Every replica that is known. */
   list(): PeerStatus[] {
-    return this.#rows().map(({ replica, peer, isConnected, behind }) => {
-      return { id: replica, isDirect: peer !== undefined, isConnected, behind };
-    });
+    return this.#rows().map(({ replica, peer, behind }) => ({ id: replica, isDirect: peer !== undefined, behind }));
   }
 
   /** The database is closed, or dead. */
@@ -104,7 +103,17 @@ export class Peers {
     }
   }
 
-  /** A port is over, for whatever reason of this side or of the port itself. */
+  /** This side gives it up. The core tells the other side, then has the port closed. */
+  #end(number: number, error: HeadwaterError | null): void {
+    const entry = this.#entries.get(number);
+    if (entry === undefined) return;
+    if (!entry.isOpen) return this.#gone(number, error);
+    this.#note();
+    entry.resolve(error);
+    this.#engine.driver.tell((replica, now) => replica.closePeer(number, now));
+  }
+
+  /** The port is over. */
   #gone(number: number, error: HeadwaterError | null): void {
     const entry = this.#entries.get(number);
     if (entry === undefined) return;
@@ -139,4 +148,8 @@ export class Peers {
   #rows(): PeerRow[] {
     return this.#engine.driver.ask((replica) => replica.peers()) as PeerRow[];
   }
+}
+
+function isClose({ code }: PlainError): boolean {
+  return code === "CLOSED";
 }

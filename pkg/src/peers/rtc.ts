@@ -8,8 +8,8 @@ import type { Said } from "./signal.js";
 
 /** How long an attempt may take. */
 const CONNECT_MS_MAX = 15_000;
-/** How long what was sent last may take to leave. */
-const CLOSE_MS_MAX = 2_000;
+/** How long a channel may take to close: what was sent last leaves before. */
+const CLOSE_MS_MAX = 4_000;
 /** Candidates that are kept until the description has come to which they belong. */
 const CANDIDATES_MAX = 64;
 
@@ -36,6 +36,7 @@ export class RtcLink {
   // One step after the other: a candidate waits for the description before it.
   #work: Promise<void> = Promise.resolve();
   #isOver = false;
+  #isTaken = false;
 
   /** Begins to connect. Throws if the browser takes no such configuration. */
   constructor(parts: RtcParts) {
@@ -49,6 +50,7 @@ export class RtcLink {
     this.#channel.addEventListener("open", () => {
       if (this.#isOver) return;
       clearTimeout(this.#timer);
+      this.#isTaken = true;
       parts.opened(this.#channel);
     });
     this.#channel.addEventListener("close", () => this.#fail("the data channel was closed"));
@@ -86,14 +88,13 @@ export class RtcLink {
     }
   }
 
-  /** Ends it. What the channel has taken still leaves. */
+  /** Ends it. A channel that is a peer's is closed by that peer, and the connection after it. */
   close(): void {
     if (this.#isOver) return;
     this.#isOver = true;
     clearTimeout(this.#timer);
     const [connection, channel] = [this.#connection, this.#channel];
-    if (channel.readyState !== "open" && channel.readyState !== "closing") return connection.close();
-    channel.close();
+    if (!this.#isTaken || channel.readyState === "closed") return connection.close();
     const timer = setTimeout(() => connection.close(), CLOSE_MS_MAX);
     channel.addEventListener("close", () => {
       clearTimeout(timer);
