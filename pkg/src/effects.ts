@@ -201,16 +201,3 @@ export interface MemberStatus {
   readonly lagBytes: number;
   readonly lagMs?: number;
 }
-
-/** What the core takes in of peers. */
-declare module "./generated/replica/bindings.js" {
-  interface Replica {
-    peerOpened(peer: number, token: string | undefined, needsApproval: boolean, now: number): void;
-    peerFrame(peer: number, bytes: Uint8Array, now: number): void;
-    peerClosed(peer: number, now: number): void;
-    closePeer(peer: number, now: number): void;
-    peerApproved(peer: number, isApproved: boolean, now: number): void;
-    waitPeers(id: number, origin: bigint, seq: bigint, peers: number, timeoutMs: number, now: number): void;
-    peers(): unknown;
-  }
-}

@@ -42,10 +42,7 @@ export type ErrorCode =
   | "INTERNAL"
   /** The node does not lead any more; the replica reconnects by itself. */
   | "NOT_LEADER"
-<<<<<<< HEAD
-=======
   /** Whoever asks may not: a token is missing, or not the one that is expected. */
->>>>>>> 11294b7 (Follow what the core says of peers: who is refused, who closed, what is known of those without a link)
   | "UNAUTHORIZED"
   /** The WebAssembly instance trapped; open the database again. */
   | "POISONED"
