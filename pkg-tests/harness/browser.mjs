@@ -43,9 +43,14 @@ export class Browser {
     this.#browser = browser;
   }
 
-  /** Starts a browser; it ends with its owner. @param {import("./cleanup.mjs").Owner} owner */
-  static async start(owner) {
-    const browser = await chromium.launch({ ...OPTIONS, executablePath: chromiumBinary() });
+  /**
+   * Starts a browser; it ends with its owner. `args` are Chromium's own, besides ours.
+   * @param {import("./cleanup.mjs").Owner} owner
+   * @param {{ args?: string[] }} [options]
+   */
+  static async start(owner, { args = [] } = {}) {
+    const launch = { ...OPTIONS, args: [...OPTIONS.args, ...args] };
+    const browser = await chromium.launch({ ...launch, executablePath: chromiumBinary() });
     owner.after(() => browser.close());
     return new Browser(browser);
   }

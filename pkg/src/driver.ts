@@ -3,7 +3,7 @@
  * order, one timer. It decides nothing, and it runs user code only when nothing else is left to do.
  */
 
-import type { ConflictsEffect, PersistEffect, ReplicaEffect, ScanEffect } from "./effects.js";
+import type { ConflictsEffect, PeerEffect, PersistEffect, ReplicaEffect, ScanEffect } from "./effects.js";
 import { fromPlain, HeadwaterError, reportUncaught, toHeadwaterError } from "./errors.js";
 import type { Replica } from "./generated/replica/glue.js";
 import type { Instance } from "./instance.js";
@@ -32,6 +32,10 @@ export interface DriverEvents {
   /** A document cannot be had, or not any longer. Called at once and runs no user code; answers how to tell of it. */
   unloadable(doc: string, error: HeadwaterError): () => void;
   applied(docs: readonly string[]): void;
+  /** Something is to be done at a peer's port. Called at once and runs no user code; answers what is to be told. */
+  atPeer(effect: PeerEffect): (() => void) | undefined;
+  /** Another client of the node has a message for this one. */
+  signalled(from: bigint, bytes: Uint8Array): void;
   rebuilt(doc: string): void;
   /** After `applied` of what brought them. */
   conflicts(found: ConflictsEffect): void;
@@ -200,6 +204,16 @@ export class Driver {
         return;
       case "conflicts":
         afterwards.push(() => this.#events.conflicts(effect));
+        return;
+      case "sendPeer":
+      case "closePeer":
+      case "askPeer": {
+        const tell = this.#events.atPeer(effect);
+        if (tell !== undefined) afterwards.push(tell);
+        return;
+      }
+      case "signalled":
+        afterwards.push(() => this.#events.signalled(effect.from, effect.bytes));
         return;
       case "ready":
       case "changed":

@@ -61,8 +61,25 @@ export type ReplicaEffect =
   | { readonly type: "applied"; readonly docs: readonly string[] }
   | ConflictsEffect
   | { readonly type: "done"; readonly id: number; readonly error?: PlainError }
+  | PeerEffect
   | { readonly type: "signalled"; readonly from: bigint; readonly bytes: Uint8Array<ArrayBuffer> }
   | { readonly type: "fatal"; readonly error: PlainError };
+
+/** What a replica asks for at the port of a peer. */
+export type PeerEffect =
+  | { readonly type: "sendPeer"; readonly peer: number; readonly bytes: Uint8Array<ArrayBuffer> }
+  /** After all that was sent. */
+  | { readonly type: "closePeer"; readonly peer: number; readonly error?: PlainError }
+  /** Have the application decide on the other side's token, then answer `peerApproved`. */
+  | { readonly type: "askPeer"; readonly peer: number; readonly token?: string };
+
+/** What `Replica.peers` answers for each replica that is known. */
+export interface PeerRow {
+  readonly replica: string;
+  /** The number of its port, if there is a direct one. */
+  readonly peer?: number;
+  readonly behind: number;
+}
 
 /** What a node asks for. */
 export type NodeEffect =

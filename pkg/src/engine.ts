@@ -5,11 +5,12 @@
 
 import { Documents } from "./documents.js";
 import { Driver, type DriverEvents, type DriverParts } from "./driver.js";
-import type { ConflictsEffect, ReplicaPending, ReplicaStatus } from "./effects.js";
+import type { ConflictsEffect, PeerEffect, ReplicaPending, ReplicaStatus } from "./effects.js";
 import { Emitter } from "./emitter.js";
 import { fromPlain, HeadwaterError } from "./errors.js";
 import type { Replica } from "./generated/replica/glue.js";
 import type { Instance } from "./instance.js";
+import { Peers } from "./peers/peers.js";
 import { Receipt } from "./receipt.js";
 import type { StorageInfo } from "./store/store.js";
 import { Transactions } from "./transactions.js";
@@ -29,6 +30,10 @@ interface EngineEvents {
   unloadable: { readonly doc: string; readonly error: HeadwaterError };
   /** Somebody was content with less than a write's concern. */
   degraded: Degraded;
+  /** Another client of the node has a message for this one. */
+  signalled: { readonly from: bigint; readonly bytes: Uint8Array };
+  /** The network or the page may be back. */
+  woke: null;
   /** It is closed, or dead. */
   ended: null;
 }
@@ -60,6 +65,7 @@ export class Engine implements DriverEvents {
   readonly degrade: Degrade | null;
   readonly transactions = new Transactions(this);
   readonly documents = new Documents(this);
+  readonly peers = new Peers(this);
   readonly emitter = new Emitter<EngineEvents>();
   /** What storage said last. */
   storage: StorageInfo | null = null;
@@ -186,6 +192,16 @@ export class Engine implements DriverEvents {
   }
 
   /** @internal */
+  atPeer(effect: PeerEffect): (() => void) | undefined {
+    return this.peers.execute(effect);
+  }
+
+  /** @internal */
+  signalled(from: bigint, bytes: Uint8Array): void {
+    this.emitter.emit("signalled", { from, bytes });
+  }
+
+  /** @internal */
   rebuilt(doc: string): void {
     this.#docChanged(doc, true);
     this.emitter.emit("reset", { doc });
@@ -224,6 +240,7 @@ export class Engine implements DriverEvents {
   died(cause: HeadwaterError): void {
     this.#endOpening(cause);
     this.documents.fail(cause);
+    this.peers.end(cause);
     this.emitter.emit("changed", null);
     this.emitter.emit("ended", null);
   }
@@ -238,6 +255,7 @@ export class Engine implements DriverEvents {
     }
     this.driver.stop(closed());
     this.documents.fail(closed());
+    this.peers.end(null);
     this.#isEnded = true;
     this.emitter.emit("changed", null);
     this.emitter.emit("ended", null);

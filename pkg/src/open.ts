@@ -62,6 +62,7 @@ async function openWithin(
   }
   const unlisten = platform.onWake(() => {
     engine.driver.tell((replica, now) => replica.nudge(now));
+    engine.emitter.emit("woke", null);
     void tellStorage(engine, store);
   });
   engine.emitter.on("ended", unlisten);

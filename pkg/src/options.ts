@@ -9,6 +9,9 @@ export const DATABASE_NAME_BYTES_MAX = 128;
 /** The most nodes that a group has, and addresses that a database is opened with. */
 const MEMBERS_MAX = 64;
 
+/** The most peers that a concern can ask for. */
+const CONCERN_PEERS_MAX = 256;
+
 const STAGES: readonly Stage[] = ["applied", "local", "leader", "quorum", "all"];
 const STAGE_WORDS = STAGES.map((stage) => `"${stage}"`).join(", ");
 
@@ -96,13 +99,14 @@ export function levelOf(consistency: Consistency): readonly [word: string, maxSt
 export function checkConcern(concern: unknown): void {
   if (concern === undefined || isStage(concern) || isCount(concern, MEMBERS_MAX)) return;
   if (typeof concern === "object" && concern !== null) {
-    const { any, first, n, ...rest } = concern as Record<string, unknown>;
+    const { any, first, n, peers, ...rest } = concern as Record<string, unknown>;
+    if (isCount(peers, CONCERN_PEERS_MAX) && Object.keys(concern).length === 1) return;
     const names = any ?? first;
-    const isEither = (any === undefined) !== (first === undefined) && Object.keys(rest).length === 0;
+    const isEither = (any === undefined) !== (first === undefined) && peers === undefined && Object.keys(rest).length === 0;
     if (isEither && isListOfText(names) && isCount(n, names.length)) return;
   }
   throw malformed(
-    `concern is ${show(concern)}; it can be ${STAGE_WORDS}, a number of members, or { any: names, n } or { first: names, n }`,
+    `concern is ${show(concern)}; it can be ${STAGE_WORDS}, a number of members, { any: names, n }, { first: names, n } or { peers: n }`,
   );
 }
 

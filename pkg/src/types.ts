@@ -24,7 +24,9 @@ export type Concern =
   /** So many of the named members hold it, whichever they are. */
   | { readonly any: readonly string[]; readonly n: number }
   /** The first so many of the named members that are connected hold it. */
-  | { readonly first: readonly string[]; readonly n: number };
+  | { readonly first: readonly string[]; readonly n: number }
+  /** So many other replicas hold it durably, directly connected or not: with or without a leader. See {@link Database.connectPeer}. */
+  | { readonly peers: number };
 
 /**
  * What to be content with when a concern is not met in time. Whoever waits for a write's own concern is told what was met;

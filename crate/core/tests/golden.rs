@@ -205,12 +205,12 @@ fn peer_frames_are_as_they_were() {
     let (replica, generation) = (ReplicaId(7), Generation(0x5eed));
     let hello = |token: Option<&str>| {
         let token = token.map(str::to_owned);
-        PeerFrame::Hello { version: 1, generation, replica, token, held: held.clone() }
+        PeerFrame::Hello { version: 1, generation, replica, token }
     };
     let frames = [
         ("peer-hello", hello(None)),
         ("peer-hello-token", hello(Some("a.b.c"))),
-        ("peer-ready", PeerFrame::Ready),
+        ("peer-ready", PeerFrame::Ready { held: held.clone() }),
         ("peer-writes", PeerFrame::Writes { prev: Seq(3), unix_ms: 1_700_000_000_000, batch: of_one_origin() }),
         ("peer-stored", PeerFrame::Stored { replica, origins: held.clone() }),
         ("peer-acked", PeerFrame::Acked { origin, seq, stage: Stage::Quorum }),

@@ -265,14 +265,14 @@ fn what_is_no_peer_is_given_up() {
         generation: headwater_core::Generation(generation),
         replica: headwater_core::ids::ReplicaId(9),
         token: None,
-        held: vec![(Origin(7), headwater_core::Seq(3)), (own, headwater_core::Seq(99))],
     };
+    let ready = PeerFrame::Ready { held: vec![(Origin(7), headwater_core::Seq(3)), (own, headwater_core::Seq(99))] };
     let cases: [(Vec<Vec<u8>>, Code); 5] = [
         (vec![vec![]], Code::Malformed),
         (vec![b"GET / HTTP/1.1".to_vec()], Code::Malformed),
-        (vec![PeerFrame::Ready.encode()], Code::OutOfOrder),
+        (vec![ready.encode()], Code::OutOfOrder),
         (vec![hello(0).encode(), hello(0).encode()], Code::OutOfOrder),
-        (vec![hello(0).encode(), vec![3, 0, 0, 0, 0, 0]], Code::Malformed),
+        (vec![hello(0).encode(), ready.encode(), vec![3, 0, 0, 0, 0, 0]], Code::Malformed),
     ];
     for (at, (messages, code)) in cases.into_iter().enumerate() {
         let (peer, now) = (100 + at as u64, world.now);

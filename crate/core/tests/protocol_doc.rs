@@ -88,10 +88,8 @@ fn frames_are_in_the_table(heading: &str, sides: &[&str]) {
         let before = golden.insert(u8::from_str_radix(&digits[..2], 16).unwrap(), frame.clone());
         assert!(before.is_none_or(|before| before == frame));
     }
-    let table: BTreeMap<u8, String> = rows(heading)
-        .into_iter()
-        .filter_map(|cells| Some((cells[0].parse().ok()?, cells[1].to_lowercase())))
-        .collect();
+    let table: BTreeMap<u8, String> =
+        rows(heading).into_iter().filter_map(|cells| Some((cells[0].parse().ok()?, cells[1].to_lowercase()))).collect();
     assert_eq!(table, golden);
 }
 

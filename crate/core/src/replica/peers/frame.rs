@@ -29,11 +29,12 @@ pub enum PeerFrame {
         replica: ReplicaId,
         /// What its user shows to be let in.
         token: Option<String>,
-        /// How far it holds the log of each origin.
-        held: Vec<(Origin, Seq)>,
     },
     /// You are let in: what is sent from here on is taken.
-    Ready,
+    Ready {
+        /// How far the one who says so holds the log of each origin.
+        held: Vec<(Origin, Seq)>,
+    },
     /// Writes of one origin, without a gap after `prev`.
     Writes {
         /// The write before them.
@@ -112,14 +113,11 @@ impl PeerFrame {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Writer::default();
         match self {
-            Self::Hello { version, generation, replica, token, held } => {
+            Self::Hello { version, generation, replica, token } => {
                 out.byte(1).byte(MAGIC[0]).byte(MAGIC[1]).uint(*version).fixed(generation.0).fixed(replica.0);
                 out.byte(u8::from(token.is_some())).text(token.as_deref().unwrap_or_default());
-                encode_origins(&mut out, held);
             }
-            Self::Ready => {
-                out.byte(2);
-            }
+            Self::Ready { held } => encode_origins(out.byte(2), held),
             Self::Writes { prev, unix_ms, batch } => batch.encode(out.byte(3).uint(prev.0).uint(*unix_ms)),
             Self::Stored { replica, origins } => encode_origins(out.byte(4).fixed(replica.0), origins),
             Self::Acked { origin, seq, stage } => {
@@ -175,9 +173,9 @@ impl PeerFrame {
                 let token = input.text("a token", PEER_TOKEN_BYTES_MAX)?;
                 let token = has_token.then(|| token.to_owned());
                 let (generation, replica) = (Generation(generation), ReplicaId(replica));
-                Self::Hello { version, generation, replica, token, held: decode_origins(input)? }
+                Self::Hello { version, generation, replica, token }
             }
-            2 => Self::Ready,
+            2 => Self::Ready { held: decode_origins(input)? },
             3 => {
                 let (prev, unix_ms, batch) = (Seq(input.uint()?), input.uint()?, Batch::decode(input)?);
                 batch.check_push(prev)?;

@@ -156,10 +156,8 @@ impl Replica {
 
     fn greet_peer(&mut self, peer: u64) {
         let (Some(replica), Some(link)) = (self.peers.replica, self.peers.links.get(&peer)) else { return };
-        let lanes = self.outbox.lanes().filter(|(_, lane)| lane.heard > Seq(0));
-        let held = lanes.map(|(origin, lane)| (origin, lane.heard)).take(PEER_ORIGINS_MAX).collect();
         let (version, generation, token) = (PEER_VERSION, self.generation, link.token.clone());
-        self.send_peer(peer, &PeerFrame::Hello { version, generation, replica, token, held });
+        self.send_peer(peer, &PeerFrame::Hello { version, generation, replica, token });
     }
 
     fn send_peer(&mut self, peer: u64, frame: &PeerFrame) {
@@ -209,15 +207,15 @@ impl Replica {
     fn take_peer_frame(&mut self, peer: u64, frame: PeerFrame) -> Result<(), Error> {
         let Some(link) = self.peers.links.get(&peer) else { return Ok(()) };
         match frame {
-            PeerFrame::Hello { version, generation, replica, token, held } if link.replica.is_none() => {
-                return self.peer_says_hello(peer, (version, generation, replica), token, held);
+            PeerFrame::Hello { version, generation, replica, token } if link.replica.is_none() => {
+                return self.peer_says_hello(peer, (version, generation, replica), token);
             }
-            PeerFrame::Ready if link.replica.is_some() && !link.is_ready => self.peer_is_ready(peer),
+            PeerFrame::Ready { held } if link.replica.is_some() && !link.is_ready => self.peer_is_ready(peer, held),
             PeerFrame::Close { error } => {
                 self.peer_closed(peer);
                 self.outputs.push_back(Output::ClosePeer { peer, error: Some(error) });
             }
-            PeerFrame::Hello { .. } | PeerFrame::Ready => {
+            PeerFrame::Hello { .. } | PeerFrame::Ready { .. } => {
                 return Err(Error::new(Code::OutOfOrder, "a peer says hello once"));
             }
             _ if !link.is_approved => {
@@ -242,7 +240,6 @@ impl Replica {
         peer: u64,
         (version, generation, replica): (u64, Generation, ReplicaId),
         token: Option<String>,
-        held: Vec<(Origin, Seq)>,
     ) -> Result<(), Error> {
         if version != PEER_VERSION {
             return Err(Error::new(Code::Version, format!("a peer speaks version {version}; this one {PEER_VERSION}")));
@@ -260,9 +257,6 @@ impl Replica {
         }
         let Some(link) = self.peers.links.get_mut(&peer) else { return Ok(()) };
         link.replica = Some(replica);
-        for (origin, seq) in held {
-            link.sent.insert(origin, seq);
-        }
         if link.needs_approval {
             self.outputs.push_back(Output::AskPeer { peer, token });
             return Ok(());
@@ -278,14 +272,19 @@ impl Replica {
             return self.give_up_peer(peer, error);
         }
         if !std::mem::replace(&mut link.is_approved, true) {
-            self.send_peer(peer, &PeerFrame::Ready);
+            let lanes = self.outbox.lanes().filter(|(_, lane)| lane.heard > Seq(0));
+            let held = lanes.map(|(origin, lane)| (origin, lane.heard)).take(PEER_ORIGINS_MAX).collect();
+            self.send_peer(peer, &PeerFrame::Ready { held });
             self.peer_may_be_live(peer);
         }
     }
 
-    fn peer_is_ready(&mut self, peer: u64) {
+    fn peer_is_ready(&mut self, peer: u64, held: Vec<(Origin, Seq)>) {
         if let Some(link) = self.peers.links.get_mut(&peer) {
             link.is_ready = true;
+            for (origin, seq) in held {
+                link.sent.insert(origin, seq);
+            }
         }
         self.peer_may_be_live(peer);
     }
