@@ -2,7 +2,7 @@
 
 use crate::common::{Disk, World, doc};
 use headwater_core::frame::ClientFrame;
-use headwater_core::replica::{Phase, TabRole};
+use headwater_core::replica::{Input, Phase, TabRole};
 use headwater_core::session::Consistency;
 use headwater_core::store::Table;
 use headwater_core::{Seq, Stage};
@@ -174,6 +174,22 @@ fn a_frozen_holder_is_replaced_and_fenced() {
         assert_eq!(world.pending(client), 0, "{client}");
     }
     assert!(world.clients[1].disk.rows(Table::Outbox).is_empty());
+}
+
+#[test]
+fn a_member_that_wakes_has_the_holder_try_at_once() {
+    let mut world = World::with_tabs(2, &["a"]);
+    world.offline(0);
+    world.advance(60_000);
+    world.write(1, "a", "offline");
+    world.settle();
+    assert_eq!(world.pending(1), 1);
+    // The network is back, and it is the member whom somebody looks at.
+    world.clients[0].is_online = true;
+    let now = world.now;
+    world.clients[1].handle(Input::Nudge, now);
+    world.settle();
+    assert_eq!((world.pending(0), world.pending(1)), (0, 0));
 }
 
 #[test]

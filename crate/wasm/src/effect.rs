@@ -4,7 +4,7 @@
 
 use headwater_core::Error;
 use headwater_core::ids::Token;
-use headwater_core::store::{Guard, Row, Scan, StoreOp};
+use headwater_core::store::{Row, Scan, StoreOp};
 use js_sys::{Array, Object, Reflect, Uint8Array};
 use wasm_bindgen::JsValue;
 
@@ -37,9 +37,10 @@ impl Effect {
         Self::new("persist").with("token", token.0 as f64).with("ops", ops)
     }
 
-    /// What must stand in storage for a commit to happen: `{ table, key, value? }`.
-    pub(crate) fn guarded(self, guard: Option<Guard>) -> Self {
-        let guard = guard.map(|Guard { table, key }| {
+    /// The row that must not be there for a commit to happen: `{ table, key }`.
+    #[cfg(feature = "replica")]
+    pub(crate) fn guarded(self, guard: Option<headwater_core::store::Guard>) -> Self {
+        let guard = guard.map(|headwater_core::store::Guard { table, key }| {
             Effect::plain().with("table", table.as_str()).with("key", bytes_to_js(&key)).done()
         });
         self.with_some("guard", guard)

@@ -289,7 +289,15 @@ impl Replica {
         self.is_changed = true;
     }
 
+    /// Something has happened in this tab that speaks for trying; the link may be another one's.
     pub(super) fn nudge(&mut self, now: Millis) {
+        if self.link.is_mirrored() && self.is_ready {
+            return self.tell_tabs(tabs::TabFrame::Nudge);
+        }
+        self.nudge_link(now);
+    }
+
+    pub(super) fn nudge_link(&mut self, now: Millis) {
         match self.link.state {
             State::Waiting { .. } if self.is_ready => self.connect(now),
             // A socket that slept with the page may be dead; one question tells.

@@ -68,6 +68,8 @@ pub(in crate::replica) enum TabFrame {
     Ping,
     /// I am.
     Pong,
+    /// The network may be back, or somebody looks at me: try at once. To the holder.
+    Nudge,
     /// From here on logs are kept for peers, under this name.
     Retained { replica: ReplicaId },
     /// A message for other clients of the node. To the holder.
@@ -170,6 +172,9 @@ impl TabFrame {
             Self::Pong => {
                 out.byte(18);
             }
+            Self::Nudge => {
+                out.byte(22);
+            }
             Self::Retained { replica } => {
                 out.byte(21).fixed(replica.0);
             }
@@ -234,6 +239,7 @@ impl TabFrame {
             19 => Self::Signal { to: input.origin()?, bytes: input.bytes("a signal", SIGNAL_BYTES_MAX)?.to_vec() },
             20 => Self::Signalled { from: input.origin()?, bytes: input.bytes("a signal", SIGNAL_BYTES_MAX)?.to_vec() },
             21 => Self::Retained { replica: ReplicaId(input.fixed()?) },
+            22 => Self::Nudge,
             other => return Err(Error::malformed(format!("message {other} of a tab is not known"))),
         })
     }

@@ -277,6 +277,7 @@ impl Replica {
                 }
             }
             TabFrame::Pong => {}
+            TabFrame::Nudge => self.nudge_link(now),
             TabFrame::Retained { replica } => {
                 if !self.peers.retains() {
                     self.retain(replica, false);
