@@ -93,6 +93,28 @@ fn nobody_proves_freshness_without_a_leader() {
 }
 
 #[test]
+fn with_a_leader_a_strong_read_ends_though_logs_are_kept_for_peers() {
+    let mut world = World::new();
+    for _ in 0..2 {
+        world.add_peer_with(Disk::default(), &["a"], true);
+    }
+    world.join(0, 1);
+    for n in 0..4 {
+        world.write(n % 2, "a", format!("{n}"));
+    }
+    world.advance(10_000);
+    for client in 0..2 {
+        for consistency in [Consistency::Strong, Consistency::MaxStaleness(Millis(5))] {
+            let session = world.clients[client].replica.begin_session(None);
+            let wait = world.wait_read(client, session, "a", consistency, 10_000);
+            world.settle();
+            assert_eq!(world.done(client, wait), Some(Ok(())));
+        }
+    }
+    assert_eq!(world.node_entries(), 4);
+}
+
+#[test]
 fn who_joins_late_or_again_is_sent_what_it_lacks_and_no_more() {
     let mut world = chain(2);
     for n in 0..500 {

@@ -566,7 +566,13 @@ impl Outbox {
         frontier
     }
 
-    /// The unsettled writes that the local copy of a document shows.
+    /// Whether the local copy of a document shows a write that is not settled.
+    pub(super) fn shows_unsettled(&self, doc: &DocName) -> bool {
+        self.lanes.values().any(|lane| lane.pending.iter().any(|entry| entry.write.touches(doc)))
+    }
+
+    /// The writes that the local copy of a document shows and that are named by their origin: those that are not settled,
+    /// and all that are kept for peers.
     pub(super) fn unsettled_in(&self, doc: &DocName) -> Frontier {
         let mut frontier = Frontier::default();
         for (origin, lane) in self.lanes.iter() {

@@ -135,7 +135,7 @@ impl Replica {
                 // What a strong read has shown, the next one anywhere shows: so nothing that is not in the log yet, and
                 // nothing from beyond a gap.
                 holds &= held.dominates_epochs(&self.docs.reach(&read.doc));
-                holds &= self.outbox.unsettled_in(&read.doc).is_empty();
+                holds &= !self.outbox.shows_unsettled(&read.doc);
             }
             let Consistency::MaxStaleness(limit) = read.consistency else {
                 if holds {
