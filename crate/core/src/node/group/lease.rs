@@ -361,7 +361,7 @@ impl Node {
             return; // A newer one is on its way.
         }
         match &record.state {
-            State::Multi { .. } => self.learn_multi(&record),
+            State::Multi { .. } => self.learn_multi(&record, is_new),
             State::Active { leader } if *leader == self.g_ref().config.me => self.learn_own_tenure(&record),
             State::Active { leader } => {
                 if record.epoch > self.log.epoch || !self.g_ref().is_leading() {
@@ -412,8 +412,10 @@ impl Node {
     /// This member's own part of a new group is durable.
     pub(super) fn found(&mut self, record: Record) {
         self.g().lease.is_founded = true;
-        // If the store is being asked something, the answer comes to the same.
-        self.swap_record(Swapping::Create, record);
+        // If the store is being asked something, the answer comes to the same. A record that is there by now is not replaced.
+        if self.g_ref().lease.revision == Some(None) {
+            self.swap_record(Swapping::Create, record);
+        }
     }
 
     // What a leader must hold of what is sealed: everything, but for what a forced promotion gave up.

@@ -121,7 +121,7 @@ impl Node {
     // ---- tenures ----
 
     /// The record says that several lead.
-    pub(super) fn learn_multi(&mut self, record: &Record) {
+    pub(super) fn learn_multi(&mut self, record: &Record, is_new: bool) {
         let (since, me) = (record.fence(), self.g_ref().me().clone());
         let own = record.lead_of(&me);
         let group = self.g_ref();
@@ -143,7 +143,8 @@ impl Node {
                     self.spread_news();
                 }
             }
-            None => self.follow(None),
+            None if is_new || !matches!(self.g_ref().role, Role::Following { .. }) => self.follow(None),
+            None => {}
         }
         self.prove_nothing();
         self.topology_changed(record);
@@ -168,7 +169,7 @@ impl Node {
         let own = record.lead_of(&me);
         if own.is_some_and(|epoch| self.may_begin(record, epoch)) {
             let record = record.clone();
-            return self.learn_multi(&record);
+            return self.learn_multi(&record, false);
         }
         if !group.is_voter() || !self.swap_is_free() || (!group.is_joined && !self.has_caught_up(record)) {
             return;

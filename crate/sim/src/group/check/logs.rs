@@ -93,8 +93,9 @@ impl World {
         self.oracle.of_multi.set(index);
         let here = self.held_writes(&self.members[member].held);
         let deps = self.oracle.writes[index].deps.clone();
-        let own = self.oracle.writes[index].origin;
-        let is_missing = |dep: &usize| !here.has(*dep) && self.oracle.writes[*dep].origin != own;
+        // What comes with it stands before it.
+        let is_with = |dep: usize| self.oracle.writes[dep].places.iter().any(|(of, _)| *of == epoch);
+        let is_missing = |dep: &usize| !here.has(*dep) && !is_with(*dep);
         if deps.without(&self.oracle.rejected).iter().any(|dep| is_missing(&dep)) {
             self.oracle.writes[index].deps = crate::bits::Bits::default();
             self.coverage.saw(Moment::Roamed);
