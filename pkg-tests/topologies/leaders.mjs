@@ -25,6 +25,16 @@ export async function allLead(cluster) {
   return epochs;
 }
 
+/** Waits until one leads, and every other member answers it: while clients write there is always some lag. @param {Cluster} cluster */
+export async function allReached(cluster) {
+  const ask = async () => {
+    const { group } = (await (await cluster.leader(DATABASE)).status(DATABASE)) ?? {};
+    const others = group?.members ?? [];
+    return others.length === cluster.nodes.length - 1 && others.every(({ isConnected }) => isConnected);
+  };
+  await cluster.explained(DATABASE, until(ask, { what: "every member answers the leader" }));
+}
+
 /** Waits until all members hold and show the same; answers how far. @param {Cluster} cluster */
 export async function converged(cluster) {
   const ask = async () => {

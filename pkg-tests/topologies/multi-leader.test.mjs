@@ -18,7 +18,7 @@ import { acknowledged, Load, now } from "../harness/load.mjs";
 import { Random } from "../harness/random.mjs";
 import { Sessions } from "../harness/sessions.mjs";
 import { pause, until } from "../harness/until.mjs";
-import { allLead, converged, DATABASE, lags, measuredLags, missingAnywhere } from "./leaders.mjs";
+import { allLead, allReached, converged, DATABASE, lags, measuredLags, missingAnywhere } from "./leaders.mjs";
 
 const CUT_MS = FULL ? 60_000 : 8_000;
 const CHANGES = rounds(10, 4);
@@ -156,7 +156,7 @@ test("one leads, several do, and one again, while clients write", async (t) => {
   const doc = "changes";
   await Promise.all(loads.map((load) => load.begin(doc, WRITE_EVERY_MS)));
   await each(loads, doc, "quorum");
-  await cluster.whole(DATABASE);
+  await allReached(cluster);
   const pauses = [];
   for (let change = 0; change < CHANGES; change += 1) {
     const to = change % 2 === 0 ? "multi-leader" : "single-leader";

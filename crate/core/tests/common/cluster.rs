@@ -217,14 +217,13 @@ impl Cluster {
     }
 
     fn disconnect(&mut self, replica: usize) {
-        let (at, now) = (self.replicas[replica].at, self.now);
+        let now = self.now;
         let client = &mut self.replicas[replica].client;
         if let Some(conn) = client.conn.take() {
             client.handle(replica::Input::Disconnected, now);
             for place in 0..self.peers.len() {
                 self.feed(place, Input::Closed { conn });
             }
-            let _ = at;
         }
     }
 
@@ -289,10 +288,10 @@ impl Cluster {
         let client = &mut self.replicas[at].client;
         client.handle(replica::Input::Tick, now);
         client.drain(now);
-        if std::mem::take(&mut client.wants_disconnect) {
-            if let Some(conn) = client.conn.take() {
-                self.feed(place, Input::Closed { conn });
-            }
+        if std::mem::take(&mut client.wants_disconnect)
+            && let Some(conn) = client.conn.take()
+        {
+            self.feed(place, Input::Closed { conn });
         }
         let client = &mut self.replicas[at].client;
         if std::mem::take(&mut client.wants_connect) {
