@@ -25,7 +25,7 @@ const OVERLAP_MS_MAX = 3_000;
 const END_MS_MAX = 120_000;
 
 /** @typedef {{ id: string, isText: boolean, docs: string[] }} Write */
-/** @typedef {{ name: string, tab: Tab, part: string | null, phase: string, thawAt: number }} Member */
+/** @typedef {{ name: string, tab: Tab, part: string | null, phase: string, thawAt: number, history: string[] }} Member */
 
 test("six tabs, whatever becomes of them, lose nothing", async (t) => {
   const random = Random.ofRun("tabs-chaos");
@@ -163,11 +163,15 @@ class World {
     for (const [what, step] of steps) await within(END_MS_MAX, what, step, say);
     for (const doc of docs) {
       const held = canonical(await this.#worker.json(DATABASE, doc));
-      for (const { name, tab } of this.members) {
+      for (const { name, tab, history } of this.members) {
         await until(async () => canonical(await tab.page.evaluate(async (doc) => (await window.db.doc(doc)).toJSON(), doc)) === held, {
           what: `${name} has of ${doc} what the leader has`,
           timeoutMs: 30_000,
-        }).catch((error) => void this.violations.push(error.message));
+        }).catch(async (error) => {
+          const seen = canonical(await tab.page.evaluate(async (doc) => (await window.db.doc(doc)).toJSON(), doc));
+          const { missing, more } = differing(held, seen);
+          this.violations.push(`${error.message}: ${missing.length} missing: ${missing.slice(0, 20)}; ${more.length} more: ${more.slice(0, 20)}; ${history.join(", ")}`);
+        });
       }
     }
     for (const { name, tab } of this.members) {
@@ -194,6 +198,10 @@ class World {
     return lost;
   }
 
+  get #time() {
+    return Math.round(performance.now());
+  }
+
   get #awake() {
     return this.members.filter(({ tab }) => !tab.isFrozen);
   }
@@ -203,7 +211,7 @@ class World {
     const name = `tab${this.counts.opened}`;
     const own = `own/${name}`;
     /** @type {Member} */
-    const member = { name, tab: /** @type {any} */ (undefined), part: null, phase: "", thawAt: 0 };
+    const member = { name, tab: /** @type {any} */ (undefined), part: null, phase: "", thawAt: 0, history: [] };
     const before = async (page) => {
       page.on("pageerror", (error) => void this.violations.push(`${name}: ${error.message}`));
       await page.exposeBinding("told", (_, told) => this.#told(member, told));
@@ -234,7 +242,9 @@ class World {
   async #freeze(member) {
     this.counts.frozen += 1;
     const isHolder = member.part === "holder";
-    await member.tab.freeze(this.#random.pick(["pause", "stop"]));
+    const how = this.#random.pick(["pause", "stop"]);
+    member.history.push(`${how} at ${this.#time}`);
+    await member.tab.freeze(how);
     if (isHolder) this.#vacant = { since: performance.now(), into: this.fromFrozen };
     member.thawAt = performance.now() + this.#random.between(500, 15_000);
   }
@@ -242,6 +252,7 @@ class World {
   /** @param {Member} member */
   async #thaw(member) {
     this.counts.thawed += 1;
+    member.history.push(`thawed at ${this.#time}`);
     await member.tab.thaw();
   }
 
@@ -261,6 +272,7 @@ class World {
   #told(member, told) {
     if (told.kind === "local") return void this.local.set(told.id, told);
     if (told.kind !== "status") return void this.violations.push(`${told.kind} ${told.id}: ${told.message}`);
+    if (member.part !== told.tab) member.history.push(`${told.tab} at ${this.#time}`);
     member.part = told.tab;
     member.phase = told.phase;
     if (told.phase === "blocked" || told.phase === "fatal") this.violations.push(`${member.name} is ${told.phase}: ${told.error}`);
@@ -298,6 +310,17 @@ function within(ms, what, step, say) {
     const timer = setTimeout(() => void late().catch(reject), ms);
     step().then(resolve, reject).finally(() => clearTimeout(timer));
   });
+}
+
+/**
+ * The writes that one has and the other one has not, by name.
+ * @param {string} held
+ * @param {string} seen
+ */
+function differing(held, seen) {
+  const names = (text) => new Set(text.match(/tab\d+\.\d+/g));
+  const [left, right] = [names(held), names(seen)];
+  return { missing: [...left].filter((name) => !right.has(name)), more: [...right].filter((name) => !left.has(name)) };
 }
 
 /** @param {any} json The same text for the same content, whatever the order of its names. */

@@ -355,3 +355,33 @@ fn messages_that_do_not_read_are_passed_over() {
     assert_eq!(world.content(0, "a"), ["fine"]);
     let _ = Disk::default();
 }
+
+#[test]
+fn who_misses_what_a_dead_member_told_reads_it_again() {
+    let mut world = World::with_tabs(3, &["a"]);
+    world.tabs.loses = Some(2);
+    world.write(1, "a", "missed");
+    world.settle();
+    world.kill_tab(1);
+    world.tabs.loses = None;
+    world.write(0, "a", "heard");
+    world.advance(5_000);
+    assert_eq!(world.content(2, "a"), ["heard", "missed"]);
+}
+
+#[test]
+fn who_misses_what_a_dead_holder_told_reads_it_again() {
+    let mut world = World::with_tabs(3, &["a"]);
+    let other = world.add(&["a"]);
+    world.settle();
+    world.tabs.loses = Some(2);
+    world.write(other, "a", "missed");
+    world.write(0, "a", "missed too");
+    world.settle();
+    world.kill_tab(0);
+    world.tabs.loses = None;
+    world.advance(5_000);
+    world.write(1, "a", "heard");
+    world.advance(5_000);
+    assert_eq!(world.content(2, "a"), ["heard", "missed", "missed too"]);
+}

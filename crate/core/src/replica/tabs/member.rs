@@ -142,6 +142,7 @@ impl Replica {
             self.step_down(now);
         }
         let is_new = self.tabs.holder != Some(from) || self.tabs.term != state.term;
+        let had_another = self.tabs.term > 0;
         self.tabs.term = state.term;
         self.tabs.holder = Some(from);
         self.tabs.heard = now;
@@ -156,7 +157,10 @@ impl Replica {
         if is_new || (was_live && !is_live) {
             self.questions_are_lost();
         }
-        if is_new {
+        if is_new && had_another {
+            // What the one before it told last may have been missed here, and it does not tell anything more that shows the gap.
+            self.resynchronise();
+        } else if is_new {
             self.want_documents();
         }
         if is_live && (is_new || !was_live) {
