@@ -11,6 +11,10 @@ pub enum Bug {
     NoDedupe,
     /// What an earlier opening left behind is sent after this opening's writes.
     LanesOutOfOrder,
+    /// What a peer has sent counts as stored before it is.
+    PeerAcksEarly,
+    /// A write that is kept for peers is waited for at its place in the leader's log.
+    ResolvedByPlace,
 }
 
 thread_local! {

@@ -249,6 +249,10 @@ impl Outbox {
         let is_new = self.lane(write.origin).heard < write.seq;
         if is_new {
             self.enter(write.clone(), unix_ms);
+            #[cfg(feature = "bugs")]
+            if crate::bugs::is_on(crate::bugs::Bug::PeerAcksEarly) {
+                self.is_stored(write.origin, write.seq);
+            }
         }
         is_new
     }
@@ -588,6 +592,10 @@ impl Outbox {
     pub(super) fn resolve(&self, origin: Origin, seq: Seq) -> Option<Frontier> {
         let is_here = |lane: &Lane| lane.last().is_some_and(|entry| entry.write.seq >= seq);
         let is_here = self.lanes.get(&origin).is_some_and(is_here);
+        #[cfg(feature = "bugs")]
+        if crate::bugs::is_on(crate::bugs::Bug::ResolvedByPlace) {
+            return self.settled(origin, seq).or_else(|| is_here.then(Frontier::default));
+        }
         if self.retains && is_here {
             let is_kept = self.lanes.get(&origin).is_some_and(|lane| seq > lane.forgotten);
             return if is_kept { Some(Frontier::default()) } else { self.settled(origin, seq) };
