@@ -67,11 +67,9 @@ test("both replicas are told exactly the concurrent overwrites, once", async () 
         const lost = expected.get(key)?.find((value) => JSON.stringify(value) !== JSON.stringify(shown));
         assert.deepEqual([winner.kind, winner.value], ["plain", shown]);
         assert.deepEqual([loser.kind, loser.value], ["plain", lost]);
-        const own = side === a ? "a" : "b";
         for (const { value, origin } of [winner, loser]) {
           const by = /** @type {any} */ (value).by ?? String(value)[0];
-          // Who wrote what came from elsewhere may not be known yet; if it is, it is right.
-          assert.equal(by === own ? origin : (origin ?? side.origins[by]), side.origins[by]);
+          assert.equal(origin, side.origins[by]);
         }
         assert.notEqual(winner.client, loser.client);
       }
