@@ -8,9 +8,10 @@ const ATTEMPTS_MAX = 20;
 /**
  * The process of a page, which is no other page's: each tab that a test opens has one of its own.
  * @param {import("playwright-core").Page} page
+ * @param {ReadonlySet<number>} others processes of other pages, which may be busier
  * @returns {Promise<number>}
  */
-export async function rendererOf(page) {
+export async function rendererOf(page, others) {
   const browser = page.context().browser();
   if (browser === null) throw new Error("the page has no browser");
   const session = await browser.newBrowserCDPSession();
@@ -22,10 +23,11 @@ export async function rendererOf(page) {
         while (performance.now() < end);
       }, WORK_MS);
       const after = await timesOf(session);
-      const worked = [...after].map(([pid, ticks]) => ({ pid, ticks: ticks - (before.get(pid) ?? 0) }));
+      const candidates = [...after].filter(([pid]) => !others.has(pid));
+      const worked = candidates.map(([pid, ticks]) => ({ pid, ticks: ticks - (before.get(pid) ?? 0) }));
       const [busiest, next] = worked.sort((left, right) => right.ticks - left.ticks);
       // On a machine that is busy otherwise nobody may have got enough time to tell.
-      if (busiest !== undefined && busiest.ticks >= 5 && busiest.ticks >= 2 * (next?.ticks ?? 0)) return busiest.pid;
+      if (busiest !== undefined && busiest.ticks >= 3 && busiest.ticks > 2 * (next?.ticks ?? 0)) return busiest.pid;
     }
   } finally {
     await session.detach();

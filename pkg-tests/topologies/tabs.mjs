@@ -12,6 +12,9 @@ import { until } from "../harness/until.mjs";
  * @typedef {"stop" | "pause"} Freeze
  */
 
+/** The processes of tabs. @type {Set<number>} */
+const renderers = new Set();
+
 /** A tab with `window.db` and `window.doc`. */
 export class Tab {
   page;
@@ -39,7 +42,9 @@ export class Tab {
    */
   static async open(profile, url, what, { init, before } = {}) {
     const page = await profile.visit(url, init && { init });
-    const tab = new Tab(page, await rendererOf(page));
+    const tab = new Tab(page, await rendererOf(page, renderers));
+    renderers.add(tab.#pid);
+    page.once("close", () => renderers.delete(tab.#pid));
     await before?.(page);
     await openIn(page, what);
     return tab;

@@ -301,10 +301,10 @@ fn what_a_killed_member_left_is_sent() {
 fn tabs_pause_together() {
     let mut world = World::with_tabs(2, &["a"]);
     let now = world.now;
-    world.clients[1].handle(headwater_core::replica::Input::Pause { is_paused: true }, now);
+    world.clients[1].handle(Input::Pause { is_paused: true }, now);
     world.settle();
     assert!(world.clients.iter().all(|client| client.replica.phase() == Phase::Offline));
-    world.clients[0].handle(headwater_core::replica::Input::Pause { is_paused: false }, now);
+    world.clients[0].handle(Input::Pause { is_paused: false }, now);
     world.advance(100);
     assert!(world.clients.iter().all(|client| client.replica.phase() == Phase::Live));
 }
@@ -314,7 +314,7 @@ fn closing_hands_over_at_once() {
     let mut world = World::with_tabs(2, &["a"]);
     world.write(0, "a", "last words");
     let now = world.now;
-    world.clients[0].handle(headwater_core::replica::Input::Leave, now);
+    world.clients[0].handle(Input::Leave, now);
     world.settle();
     assert!(world.clients[0].replica.is_stored());
     world.kill_tab(0);
@@ -346,8 +346,8 @@ fn messages_that_do_not_read_are_passed_over() {
     let mut world = World::with_tabs(2, &["a"]);
     let now = world.now;
     for bytes in [vec![], vec![1], vec![9; 40], vec![1; 18], [vec![1; 9], vec![0; 20]].concat()] {
-        world.clients[0].handle(headwater_core::replica::Input::Tab { bytes: bytes.clone() }, now);
-        world.clients[1].handle(headwater_core::replica::Input::Tab { bytes }, now);
+        world.clients[0].handle(Input::Tab { bytes: bytes.clone() }, now);
+        world.clients[1].handle(Input::Tab { bytes }, now);
         world.settle();
     }
     world.write(1, "a", "fine");
