@@ -1,6 +1,6 @@
 //! Replicas that exchange their logs, with a leader and without.
 
-use crate::common::{Disk, World};
+use crate::common::{BAD, Disk, World};
 use headwater_core::error::Code;
 use headwater_core::replica::{Input, PeerFrame, Wait};
 use headwater_core::session::Consistency;
@@ -112,6 +112,29 @@ fn with_a_leader_a_strong_read_ends_though_logs_are_kept_for_peers() {
         }
     }
     assert_eq!(world.node_entries(), 4);
+}
+
+#[test]
+fn what_a_leader_said_while_there_was_no_link_is_told_by_the_next_one() {
+    let mut world = World::new();
+    for has_leader in [false, true] {
+        world.add_peer_with(Disk::default(), &["a", "b"], has_leader);
+    }
+    world.offline(1);
+    let first = world.join(0, 1);
+    let (good, bad) = (world.write(0, "a", "good"), world.write(0, "b", BAD));
+    world.settle();
+    world.part(first);
+    world.online(1);
+    world.advance(10_000);
+    assert_eq!((world.node_entries(), world.pending(1)), (1, 0));
+    assert_eq!((world.stage(0, good), world.pending(0)), (Ok(Stage::Local), 2), "nobody could tell");
+    world.join(0, 1);
+    world.settle();
+    assert_eq!(world.pending(0), 0);
+    assert!(world.stage(0, good).is_ok_and(|stage| stage >= Stage::Leader));
+    assert_eq!(world.stage(0, bad), Err(Code::Malformed));
+    assert_eq!([0, 1].map(|client| world.content(client, "b").len()), [0, 0]);
 }
 
 #[test]

@@ -95,6 +95,11 @@ impl Lane {
         (self.settled, &self.place)
     }
 
+    /// Writes that a leader has refused lately.
+    pub(super) fn rejections(&self) -> impl Iterator<Item = (Seq, &Error)> {
+        self.rejected.iter().map(|(seq, error)| (*seq, error))
+    }
+
     /// How far the stage has come.
     pub(super) fn reached(&self, stage: Stage) -> Seq {
         self.reached[stage as usize]

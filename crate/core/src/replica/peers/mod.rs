@@ -304,14 +304,27 @@ impl Replica {
             let origins = flat(&self.peers.told_stored);
             self.send_peer(peer, &PeerFrame::Stored { replica, origins });
         }
-        let lanes: Vec<_> = self.outbox.lanes().map(|(origin, lane)| (origin, lane.best_stage())).collect();
-        for (origin, best) in lanes {
-            if let Some((stage, seq)) = best {
-                self.send_peer(peer, &PeerFrame::Acked { origin, seq, stage });
-            }
-        }
+        self.tell_what_leaders_said(peer);
         self.offer_docs();
         self.is_changed = true;
+    }
+
+    /// What leaders have said of writes while there was no link. The writes themselves were sent before.
+    fn tell_what_leaders_said(&mut self, peer: u64) {
+        let mut frames = Vec::new();
+        for (origin, lane) in self.outbox.lanes() {
+            for (seq, error) in lane.rejections() {
+                frames.push(PeerFrame::Rejected { origin, seq, error: error.clone() });
+            }
+            if let Some((stage, seq)) = lane.best_stage() {
+                frames.push(PeerFrame::Acked { origin, seq, stage });
+            }
+            let (seq, place) = lane.settled();
+            if seq > Seq(0) {
+                frames.push(PeerFrame::Settled { origin, seq, place: place.clone() });
+            }
+        }
+        frames.iter().for_each(|frame| self.send_peer(peer, frame));
     }
 
     /// Sends what the other side lacks of an origin's log.
