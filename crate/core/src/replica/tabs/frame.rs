@@ -68,7 +68,7 @@ pub(in crate::replica) enum TabFrame {
     Ping,
     /// I am.
     Pong,
-    /// From here on logs are kept for peers, under this name.
+    /// From here on logs are kept for peers, under this name; with no name, a question for it. Storage gets it from the holder.
     Retained { replica: ReplicaId },
     /// A message for other clients of the node. To the holder.
     Signal { to: Origin, bytes: Vec<u8> },

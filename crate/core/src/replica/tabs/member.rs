@@ -158,6 +158,7 @@ impl Replica {
         }
         if is_new {
             self.want_documents();
+            self.greet_peers();
         }
         if is_live && (is_new || !was_live) {
             self.ask_concerns_again();

@@ -275,11 +275,7 @@ impl Replica {
                 }
             }
             TabFrame::Pong => {}
-            TabFrame::Retained { replica } => {
-                if !self.peers.retains() {
-                    self.retain(replica, false);
-                }
-            }
+            TabFrame::Retained { replica } => self.replica_is_named(replica),
             TabFrame::Signal { to, bytes } => {
                 if self.tabs.is_holder() {
                     self.signal(to, bytes);
