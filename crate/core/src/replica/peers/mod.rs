@@ -14,6 +14,7 @@ mod docs;
 mod frame;
 
 use super::persist::Updates;
+use super::tabs::TabFrame;
 use super::{Output, Replica};
 use crate::batch::Batch;
 use crate::error::{Code, Error};
@@ -463,7 +464,8 @@ impl Replica {
         let is_news = self.outbox.get(origin).is_some_and(|lane| lane.reached(stage) < seq && lane.heard >= seq);
         if is_news && stage >= Stage::Leader {
             self.other_reached(origin, seq, stage);
-            self.tell_stage(origin, seq, stage);
+            self.tell_peers_stage(origin, seq, stage);
+            self.tell_others(|| TabFrame::Acked { origin, seq, stage });
         }
     }
 
@@ -475,13 +477,14 @@ impl Replica {
             let sent = link.sent.get_or_default(origin);
             *sent = (*sent).max(seq);
         }
-        let lane = self.outbox.lane_of(origin);
-        if lane.settled().0 >= seq {
+        if self.outbox.lane_of(origin).settled().0 >= seq {
             return;
         }
-        // What is not here as writes comes with the documents, and until then no read passes for it.
-        lane.forgotten = if lane.heard < seq { seq } else { lane.forgotten };
+        self.outbox.forget_unheard(origin, seq);
         self.outbox.settle(origin, seq, &place);
+        // Logs are kept: nothing leaves storage for it.
+        let settled = vec![(origin, seq, place.clone())];
+        self.tell_others(|| TabFrame::Committed { through: 0, settled });
         self.lane_is_settled(origin, seq, &place, Some(peer));
     }
 
@@ -497,7 +500,8 @@ impl Replica {
     fn peer_rejects(&mut self, origin: Origin, seq: Seq, error: Error) {
         // Whoever does not have it, or has it rejected already, ends the round.
         if self.outbox.is_pending(origin, seq) {
-            self.tell_rejected(origin, seq, &error);
+            self.tell_peers_rejected(origin, seq, &error);
+            self.tell_others(|| TabFrame::Rejected { origin, seq, error: error.clone() });
             self.reject(origin, seq, error);
         }
     }
