@@ -281,6 +281,15 @@ impl Outbox {
         self.settle(origin, settled, place);
     }
 
+    /// What is settled up to `seq` and not here as writes comes with the documents: until then no read passes for it.
+    pub(super) fn forget_unheard(&mut self, origin: Origin, seq: Seq) {
+        let retains = self.retains;
+        let lane = self.lane(origin);
+        if retains && lane.heard < seq {
+            lane.forgotten = seq;
+        }
+    }
+
     /// More of a lane is in this storage.
     pub(super) fn is_stored(&mut self, origin: Origin, seq: Seq) {
         let lane = self.lane(origin);

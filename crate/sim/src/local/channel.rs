@@ -7,8 +7,28 @@ use headwater_core::replica::Input;
 use headwater_core::wire::Reader;
 
 const KINDS: [&str; 22] = [
-    "hello", "bye", "writes", "stored", "undone", "want", "unwant", "doc", "updates", "committed", "acked", "rejected",
-    "state", "held", "ask", "answer", "pause", "ping", "pong", "signal", "signalled", "retained",
+    "hello",
+    "bye",
+    "writes",
+    "stored",
+    "undone",
+    "want",
+    "unwant",
+    "doc",
+    "updates",
+    "committed",
+    "acked",
+    "rejected",
+    "state",
+    "held",
+    "ask",
+    "answer",
+    "pause",
+    "ping",
+    "pong",
+    "signal",
+    "signalled",
+    "retained",
 ];
 
 /// What kind of message it is, by its number in the channel's format.

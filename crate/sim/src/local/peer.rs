@@ -37,9 +37,8 @@ impl World {
     pub fn link(&mut self, a: usize, b: usize) {
         let link = self.links.len();
         let devices = (self.tabs[a].device, self.tabs[b].device);
-        let is_again = self.links.iter().any(|link| {
-            (self.tabs[link.ends[0]].device, self.tabs[link.ends[1]].device) == devices
-        });
+        let is_again =
+            self.links.iter().any(|link| (self.tabs[link.ends[0]].device, self.tabs[link.ends[1]].device) == devices);
         self.coverage.saw(if is_again { Moment::LinkedAgain } else { Moment::Linked });
         self.note(|| format!("link {link} between tab {a} and tab {b}"));
         self.links.push(Link { ends: [a, b], is_up: true, is_open: [true; 2], last_at: [self.now; 2] });

@@ -14,6 +14,7 @@ mod docs;
 mod frame;
 
 use super::persist::Updates;
+use super::tabs::TabFrame;
 use super::{Output, Replica};
 use crate::batch::Batch;
 use crate::error::{Code, Error};
@@ -36,6 +37,11 @@ pub struct Peer {
     pub behind: u64,
 }
 
+/// What tabs say to ask for the name of their storage.
+const NO_NAME: ReplicaId = ReplicaId(0);
+/// Messages of a peer that are kept until it has been greeted: it sends two.
+const EARLY_MAX: usize = 2;
+
 #[derive(Debug)]
 struct Link {
     /// Whose it is, once it has said hello.
@@ -46,6 +52,10 @@ struct Link {
     is_approved: bool,
     /// Whether it takes what is sent.
     is_ready: bool,
+    /// Whether this side has said hello.
+    is_greeted: bool,
+    /// What came before that.
+    early: Vec<Vec<u8>>,
     /// How far the other side holds, or has been sent, each origin's log.
     sent: Map<Origin, Seq>,
 }
@@ -127,15 +137,46 @@ impl Replica {
             let error = Error::too_large("the number of peers", PEERS_MAX + 1, PEERS_MAX);
             return self.outputs.push_back(Output::ClosePeer { peer, error: Some(error) });
         }
-        if self.peers.replica.is_none() {
-            self.retain(ReplicaId(self.config.origin.0), true);
-        }
-        let link =
-            Link { replica: None, token, needs_approval, is_approved: false, is_ready: false, sent: Map::default() };
+        let link = Link {
+            replica: None,
+            token,
+            needs_approval,
+            is_approved: false,
+            is_ready: false,
+            is_greeted: false,
+            early: Vec::new(),
+            sent: Map::default(),
+        };
         self.peers.links.insert(peer, link);
         if self.is_ready {
-            self.greet_peer(peer);
+            self.greet_peers();
         }
+    }
+
+    /// Whoever stores for all tabs gives the storage its name; others ask for it.
+    pub(super) fn name_replica(&mut self) {
+        match self.peers.replica {
+            Some(replica) => self.tell_retained(replica),
+            None if self.tabs.stores_all() => self.retain(ReplicaId(self.config.origin.0), true),
+            None => self.tell_retained(NO_NAME),
+        }
+    }
+
+    /// Another tab knows the storage's name, or asks for it.
+    pub(super) fn replica_is_named(&mut self, replica: ReplicaId) {
+        if replica == NO_NAME {
+            if self.tabs.stores_all() {
+                self.name_replica();
+            }
+        } else if !self.peers.retains() {
+            self.retain(replica, false);
+        }
+    }
+
+    /// This tab stores for all from here on: the one before it may have told a name that it has not stored.
+    pub(super) fn hold_peers(&mut self) {
+        self.peers.is_new = self.peers.retains();
+        self.greet_peers();
     }
 
     /// From here on logs are kept, under this name.
@@ -146,18 +187,30 @@ impl Replica {
         if is_new {
             self.tell_retained(replica);
         }
+        if self.is_ready {
+            self.greet_peers();
+        }
     }
 
-    /// Links that were opened before storage was read.
+    /// Says hello by links that were opened before storage was read, or before it had a name.
     pub(super) fn greet_peers(&mut self) {
-        let links: Vec<u64> = self.peers.links.keys().copied().collect();
+        let links = self.peers.links.iter().filter(|(_, link)| !link.is_greeted).map(|(peer, _)| *peer);
+        let links: Vec<u64> = links.collect();
+        if !links.is_empty() && !self.peers.retains() {
+            self.name_replica();
+        }
         links.into_iter().for_each(|peer| self.greet_peer(peer));
     }
 
     fn greet_peer(&mut self, peer: u64) {
-        let (Some(replica), Some(link)) = (self.peers.replica, self.peers.links.get(&peer)) else { return };
+        let (Some(replica), Some(link)) = (self.peers.replica, self.peers.links.get_mut(&peer)) else { return };
+        if std::mem::replace(&mut link.is_greeted, true) {
+            return;
+        }
+        let early = std::mem::take(&mut link.early);
         let (version, generation, token) = (PEER_VERSION, self.generation, link.token.clone());
         self.send_peer(peer, &PeerFrame::Hello { version, generation, replica, token });
+        early.iter().for_each(|bytes| self.peer_frame(peer, bytes));
     }
 
     fn send_peer(&mut self, peer: u64, frame: &PeerFrame) {
@@ -195,8 +248,14 @@ impl Replica {
     }
 
     pub(super) fn peer_frame(&mut self, peer: u64, bytes: &[u8]) {
-        if !self.peers.links.contains_key(&peer) {
-            return; // What was on its way when the link was given up.
+        // What was on its way when the link was given up is passed over.
+        let Some(link) = self.peers.links.get_mut(&peer) else { return };
+        if !link.is_greeted {
+            // Who has not been greeted sends a hello, and nothing more until it is let in.
+            if link.early.len() < EARLY_MAX {
+                link.early.push(bytes.to_vec());
+            }
+            return;
         }
         let taken = PeerFrame::decode(bytes).and_then(|frame| self.take_peer_frame(peer, frame));
         if let Err(error) = taken {
@@ -417,7 +476,8 @@ impl Replica {
         let is_news = self.outbox.get(origin).is_some_and(|lane| lane.reached(stage) < seq && lane.heard >= seq);
         if is_news && stage >= Stage::Leader {
             self.other_reached(origin, seq, stage);
-            self.tell_stage(origin, seq, stage);
+            self.tell_peers_stage(origin, seq, stage);
+            self.tell_others(|| TabFrame::Acked { origin, seq, stage });
         }
     }
 
@@ -429,13 +489,14 @@ impl Replica {
             let sent = link.sent.get_or_default(origin);
             *sent = (*sent).max(seq);
         }
-        let lane = self.outbox.lane_of(origin);
-        if lane.settled().0 >= seq {
+        if self.outbox.lane_of(origin).settled().0 >= seq {
             return;
         }
-        // What is not here as writes comes with the documents, and until then no read passes for it.
-        lane.forgotten = if lane.heard < seq { seq } else { lane.forgotten };
+        self.outbox.forget_unheard(origin, seq);
         self.outbox.settle(origin, seq, &place);
+        // Logs are kept: nothing leaves storage for it.
+        let settled = vec![(origin, seq, place.clone())];
+        self.tell_others(|| TabFrame::Committed { through: 0, settled });
         self.lane_is_settled(origin, seq, &place, Some(peer));
     }
 
@@ -451,7 +512,8 @@ impl Replica {
     fn peer_rejects(&mut self, origin: Origin, seq: Seq, error: Error) {
         // Whoever does not have it, or has it rejected already, ends the round.
         if self.outbox.is_pending(origin, seq) {
-            self.tell_rejected(origin, seq, &error);
+            self.tell_peers_rejected(origin, seq, &error);
+            self.tell_others(|| TabFrame::Rejected { origin, seq, error: error.clone() });
             self.reject(origin, seq, error);
         }
     }

@@ -70,7 +70,7 @@ pub(in crate::replica) enum TabFrame {
     Pong,
     /// The network may be back, or somebody looks at me: try at once. To the holder.
     Nudge,
-    /// From here on logs are kept for peers, under this name.
+    /// From here on logs are kept for peers, under this name; with no name, a question for it. Storage gets it from the holder.
     Retained { replica: ReplicaId },
     /// A message for other clients of the node. To the holder.
     Signal { to: Origin, bytes: Vec<u8> },

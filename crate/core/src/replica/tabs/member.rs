@@ -73,6 +73,15 @@ impl Replica {
         }
     }
 
+    /// A stage of a write, as its tab or the holder has it, or a tab with a peer.
+    pub(super) fn take_acked(&mut self, origin: Origin, seq: Seq, stage: Stage) {
+        let is_news = self.outbox.get(origin).is_some_and(|lane| lane.reached(stage) < seq);
+        self.other_reached(origin, seq, stage);
+        if is_news {
+            self.tell_peers_stage(origin, seq, stage);
+        }
+    }
+
     pub(super) fn rows_are_undone(&mut self, origin: Origin) {
         if let Some(lane) = self.outbox.get_mut(origin).filter(|lane| lane.is_foreign) {
             lane.holds_for = None;
@@ -87,10 +96,15 @@ impl Replica {
             if self.outbox.is_beyond(origin, seq) {
                 continue; // Nobody can have settled what was not written.
             }
+            let is_news = self.outbox.get(origin).is_none_or(|lane| lane.settled().0 < seq);
+            self.outbox.forget_unheard(origin, seq);
             for part in self.outbox.settle(origin, seq, &place).into_iter().flat_map(|write| write.parts) {
                 place.epochs().for_each(|(epoch, lsn)| self.docs.reaches(&part.doc, epoch, lsn));
                 let updates = Updates { reach: place.clone(), updates: vec![part.update] };
                 self.docs.pass_by(&part.doc, updates);
+            }
+            if is_news {
+                self.lane_is_settled(origin, seq, &place, None);
             }
         }
         self.is_changed = true;
@@ -162,6 +176,7 @@ impl Replica {
             self.resynchronise();
         } else if is_new {
             self.want_documents();
+            self.greet_peers();
         }
         if is_live && (is_new || !was_live) {
             self.ask_concerns_again();

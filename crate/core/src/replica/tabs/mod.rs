@@ -234,6 +234,10 @@ impl Replica {
         other.number = number;
         if is_new {
             self.tab_appeared(from);
+            // It slept while others came and went, and does not know that it has missed anything.
+            if !matches!(frame, TabFrame::Hello) {
+                self.tell_where_this_stands();
+            }
         }
         if has_missed {
             self.resynchronise();
@@ -264,7 +268,7 @@ impl Replica {
             TabFrame::Doc { to, doc, updates } => self.take_doc(to, doc, updates, number),
             TabFrame::Updates { epoch, through, batch } => self.take_updates(number, epoch, through, batch),
             TabFrame::Committed { through, settled } => self.take_committed(from, through, settled),
-            TabFrame::Acked { origin, seq, stage } => self.other_reached(origin, seq, stage),
+            TabFrame::Acked { origin, seq, stage } => self.take_acked(origin, seq, stage),
             TabFrame::Rejected { origin, seq, error } => self.reject(origin, seq, error),
             TabFrame::State(state) => self.take_state(from, state, now),
             TabFrame::Held { stream, leader_end, docs } => self.take_held(from, stream, &leader_end, docs),
@@ -278,11 +282,7 @@ impl Replica {
             }
             TabFrame::Pong => {}
             TabFrame::Nudge => self.nudge_link(now),
-            TabFrame::Retained { replica } => {
-                if !self.peers.retains() {
-                    self.retain(replica, false);
-                }
-            }
+            TabFrame::Retained { replica } => self.replica_is_named(replica),
             TabFrame::Signal { to, bytes } => {
                 if self.tabs.is_holder() {
                     self.signal(to, bytes);
@@ -330,6 +330,11 @@ impl Replica {
             self.tell_tabs(TabFrame::Retained { replica });
         }
         self.tell_tabs(TabFrame::Committed { through: 0, settled });
+        for origin in known {
+            if let Some((stage, seq)) = self.outbox.get(origin).and_then(|lane| lane.best_stage()) {
+                self.tell_tabs(TabFrame::Acked { origin, seq, stage });
+            }
+        }
         for origin in lanes {
             self.tell_writes_after(origin, Seq(0));
             let Some(lane) = self.outbox.get(origin) else { continue };

@@ -140,6 +140,7 @@ impl Replica {
             self.persister.generation_changed();
         }
         self.docs.hold(&mut self.persister);
+        self.hold_peers();
         let wanted: Vec<_> = self
             .tabs
             .others
