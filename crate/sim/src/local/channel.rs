@@ -6,9 +6,9 @@ use headwater_core::Origin;
 use headwater_core::replica::Input;
 use headwater_core::wire::Reader;
 
-const KINDS: [&str; 22] = [
+const KINDS: [&str; 23] = [
     "hello", "bye", "writes", "stored", "undone", "want", "unwant", "doc", "updates", "committed", "acked", "rejected",
-    "state", "held", "ask", "answer", "pause", "ping", "pong", "signal", "signalled", "retained",
+    "state", "held", "ask", "answer", "pause", "ping", "pong", "signal", "signalled", "retained", "peer-doc",
 ];
 
 /// What kind of message it is, by its number in the channel's format.

@@ -19,7 +19,7 @@ use super::{Output, Replica};
 use crate::batch::Batch;
 use crate::error::{Code, Error};
 use crate::frontier::Frontier;
-use crate::ids::{Generation, Origin, ReplicaId, Seq};
+use crate::ids::{DocName, Generation, Origin, ReplicaId, Seq};
 use crate::limits::{PEER_ORIGINS_MAX, PEERS_MAX};
 use crate::sorted::Map;
 use crate::stage::Stage;
@@ -58,6 +58,8 @@ struct Link {
     early: Vec<Vec<u8>>,
     /// How far the other side holds, or has been sent, each origin's log.
     sent: Map<Origin, Seq>,
+    /// How far the other side holds documents, as it has said.
+    offers: Map<DocName, Frontier>,
 }
 
 impl Link {
@@ -146,6 +148,7 @@ impl Replica {
             is_greeted: false,
             early: Vec::new(),
             sent: Map::default(),
+            offers: Map::default(),
         };
         self.peers.links.insert(peer, link);
         if self.is_ready {
@@ -177,6 +180,13 @@ impl Replica {
     pub(super) fn hold_peers(&mut self) {
         self.peers.is_new = self.peers.retains();
         self.greet_peers();
+        self.ask_for_docs_again();
+    }
+
+    /// Another tab stores for all from here on.
+    pub(super) fn follow_peers(&mut self) {
+        self.greet_peers();
+        self.ask_for_docs_again();
     }
 
     /// From here on logs are kept, under this name.
@@ -364,8 +374,13 @@ impl Replica {
             let origins = flat(&self.peers.told_stored);
             self.send_peer(peer, &PeerFrame::Stored { replica, origins });
         }
-        let lanes: Vec<_> = self.outbox.lanes().map(|(origin, lane)| (origin, lane.best_stage())).collect();
-        for (origin, best) in lanes {
+        let lanes = self.outbox.lanes();
+        let lanes = lanes.map(|(origin, lane)| (origin, lane.best_stage(), lane.settled().0, lane.settled().1.clone()));
+        let lanes: Vec<_> = lanes.collect();
+        for (origin, best, seq, place) in lanes {
+            if seq > Seq(0) {
+                self.send_peer(peer, &PeerFrame::Settled { origin, seq, place });
+            }
             if let Some((stage, seq)) = best {
                 self.send_peer(peer, &PeerFrame::Acked { origin, seq, stage });
             }
