@@ -20,6 +20,7 @@ use yrs::{Any, BranchID, ID, IdSet, Map, MapRef, Out, TransactionMut, WriteTxn};
 use crate::document::Document;
 use crate::handle::Kind;
 use crate::observe::PathStep;
+use crate::order::sort_by_key;
 use crate::paths::find_nested;
 use crate::registers::{Place, Registers};
 use crate::scan::{Write, WritePlace, scan_writes};
@@ -198,7 +199,7 @@ impl Watch {
                 self.take_in(&writes[index], index, &mut taken_in, &mut replaced);
             }
         }
-        replaced.sort_unstable();
+        sort_by_key(&mut replaced, |id| *id);
         let is_end = |id: &ID| replaced.binary_search(id).is_err();
         for (register, (id, value)) in before {
             if self.registers.current(register) != id && is_end(&id) {
@@ -313,7 +314,7 @@ fn with_place<R>(place: WritePlace<'_>, f: impl FnOnce(&Place<'_>) -> R) -> R {
 /// Sorts by id, and drops what another one brings as well: then the last one that begins at or before an id is the one
 /// that has it, if any has. Of two that end alike, one may have lost its value on its way.
 fn drop_covered(writes: &mut Vec<Write<'_>>) {
-    writes.sort_unstable_by_key(|write| (write.id, Reverse(write.length)));
+    sort_by_key(writes, |write| (write.id, Reverse(write.length)));
     writes.dedup_by(|write, kept| {
         let end = |write: &Write<'_>| u64::from(write.id.clock) + u64::from(write.length);
         let is_covered = write.id.client == kept.id.client && end(write) <= end(kept);

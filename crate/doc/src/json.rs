@@ -14,6 +14,7 @@ use yrs::{Any, Array, ArrayRef, GetString, Map, MapRef, Number, Out, ReadTxn, Te
 
 use crate::error::DocError;
 use crate::handle::{Kind, name_of};
+use crate::order::sort_by_key;
 
 /// The keys under which a root that is both shows its parts.
 const ENTRIES_KEY: &str = "entries";
@@ -135,7 +136,7 @@ fn write_json(value: &Any, out: &mut String) {
         Any::Array(values) => write_list(values.iter(), '[', ']', out, write_json),
         Any::Map(entries) => {
             let mut entries: Vec<_> = entries.iter().filter(|(_, value)| !matches!(value, Any::Undefined)).collect();
-            entries.sort_unstable_by_key(|(key, _)| *key);
+            sort_by_key(&mut entries, |(key, _)| *key);
             write_list(entries.into_iter(), '{', '}', out, |(key, value), out| {
                 write_string(key, out);
                 out.push(':');

@@ -74,14 +74,20 @@ impl Doc {
 
 /// Updates to show, by document, and who wrote each if that is known.
 #[derive(Default)]
-pub(super) struct News(Map<DocName, (Vec<Rc<[u8]>>, Vec<Origin>)>);
+pub(super) struct News(Map<DocName, OfDoc>);
+
+#[derive(Default)]
+struct OfDoc {
+    updates: Vec<Rc<[u8]>>,
+    origins: Vec<Origin>,
+}
 
 impl News {
     /// Either all updates of a document have an origin, or none.
     pub(super) fn add(&mut self, origin: Option<Origin>, part: &Part) {
-        let (updates, origins) = self.0.get_or_default(part.doc.clone());
-        updates.push(part.update.clone());
-        origins.extend(origin);
+        let news = self.0.get_or_default(part.doc.clone());
+        news.updates.push(part.update.clone());
+        news.origins.extend(origin);
     }
 }
 
@@ -566,7 +572,7 @@ impl Replica {
 
     /// Shows updates in the documents that are open and read. Those that are being read get unsettled writes at the end of that.
     pub(super) fn show(&mut self, news: News) {
-        for (doc, (updates, origins)) in news.0 {
+        for (doc, OfDoc { updates, origins }) in news.0 {
             if self.docs.is_shown(&doc) {
                 self.outputs.push_back(Output::Apply { doc, updates, origins });
             }

@@ -5,6 +5,7 @@ use super::{Input, Output, Replica};
 use crate::error::{Code, Error};
 use crate::frontier::Frontier;
 use crate::ids::{DocName, Generation, Millis, Origin, ReplicaId, Seq, Token};
+use crate::sorted::sort_by_key;
 use crate::store::{self, Row, Scan, Table};
 use crate::wire::Reader;
 
@@ -109,7 +110,7 @@ impl Replica {
                 let decoded = rows.iter().map(|row| super::persist::decode_updates(&row.value));
                 let mut updates = decoded.collect::<Result<Vec<_>, Error>>()?;
                 // Keys begin with origins, which are random. In the order of the log no update waits for another.
-                updates.sort_by_key(|updates| updates.reach.epochs().last());
+                sort_by_key(&mut updates, |updates| updates.reach.epochs().last());
                 self.doc_part_read(name, *reading, updates);
             }
         }

@@ -11,7 +11,7 @@ use crate::error::{Code, Error};
 use crate::frontier::Frontier;
 use crate::ids::{DocName, Origin, Seq};
 use crate::limits::{BATCH_BYTES_TARGET, BATCH_WRITES_MAX, PUSH_WINDOW_BYTES};
-use crate::sorted::{Map, Set};
+use crate::sorted::{Map, Set, sort_by_key};
 use crate::stage::Stage;
 use crate::wire::{Reader, Writer};
 use std::collections::VecDeque;
@@ -231,7 +231,7 @@ impl Outbox {
             lane.rows.clear();
         }
         let mut lanes: Vec<&mut Lane> = self.lanes.values_mut().filter(|lane| !lane.pending.is_empty()).collect();
-        lanes.sort_by_key(|lane| lane.pending[0].unix_ms);
+        sort_by_key(&mut lanes, |lane| lane.pending[0].unix_ms);
         for entry in lanes.into_iter().flat_map(|lane| &mut lane.pending) {
             self.arrivals += 1;
             entry.arrival = self.arrivals;
@@ -400,7 +400,7 @@ impl Outbox {
     fn in_order(&self, is_meant: impl Fn(&Entry) -> bool) -> Vec<&Write> {
         let entries = self.lanes.values().flat_map(Lane::writes);
         let mut entries: Vec<&Entry> = entries.filter(|entry| is_meant(entry)).collect();
-        entries.sort_unstable_by_key(|entry| entry.arrival);
+        sort_by_key(&mut entries, |entry| entry.arrival);
         entries.into_iter().map(|entry| &entry.write).collect()
     }
 

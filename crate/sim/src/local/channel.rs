@@ -6,7 +6,7 @@ use headwater_core::Origin;
 use headwater_core::replica::Input;
 use headwater_core::wire::Reader;
 
-const KINDS: [&str; 22] = [
+const KINDS: [&str; 24] = [
     "hello",
     "bye",
     "writes",
@@ -29,6 +29,8 @@ const KINDS: [&str; 22] = [
     "signal",
     "signalled",
     "retained",
+    "nudge",
+    "peer-doc",
 ];
 
 /// What kind of message it is, by its number in the channel's format.

@@ -84,7 +84,7 @@ impl World {
         let device = self.tabs[tab].device;
         let stands = |guard: &Guard| {
             let mut rows = self.devices[device].disk.table(guard.table);
-            rows.find(|(key, _)| *key == guard.key).map(|(_, value)| value) == guard.value.as_deref()
+            rows.all(|(key, _)| *key != guard.key)
         };
         let is_fenced = guard.as_ref().is_some_and(|guard| !stands(guard));
         if is_fenced && !self.has(Bug::NoTabFence) {

@@ -38,6 +38,8 @@ pub struct Device {
     pub lands_at: u64,
     /// The last term that was claimed.
     pub term: u64,
+    /// By which opening.
+    pub claimed_by: u64,
 }
 
 impl Device {
@@ -51,6 +53,7 @@ impl Device {
             queue: VecDeque::new(),
             lands_at: 0,
             term: 0,
+            claimed_by: 0,
         }
     }
 }

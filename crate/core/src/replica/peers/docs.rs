@@ -11,6 +11,7 @@ use crate::replica::Replica;
 use crate::replica::docs::News;
 use crate::replica::open::Asked;
 use crate::replica::persist::{Updates, decode_updates};
+use crate::replica::tabs::TabFrame;
 use crate::sorted::{Map, Set};
 use crate::store::{self, Row, Scan, Table};
 use std::rc::Rc;
@@ -47,9 +48,7 @@ impl Eq for Wanted {}
 impl Replica {
     /// Offers all documents that are held of leaders' logs; storage knows which.
     pub(super) fn offer_docs(&mut self) {
-        if self.tabs.stores_all() {
-            self.scan(Asked::PeerDocs, Scan::all(Table::Docs));
-        }
+        self.scan(Asked::PeerDocs, Scan::all(Table::Docs));
     }
 
     pub(in crate::replica) fn docs_read(&mut self, rows: &[Row]) -> Result<(), Error> {
@@ -70,10 +69,7 @@ impl Replica {
 
     /// Offers documents of which more is held than was offered last.
     pub(super) fn offer_moved_docs(&mut self) {
-        if !std::mem::take(&mut self.docs.has_moved_for_peers)
-            || !self.tabs.stores_all()
-            || self.peers.live().is_empty()
-        {
+        if !std::mem::take(&mut self.docs.has_moved_for_peers) || self.peers.live().is_empty() {
             return;
         }
         let mut moved = Vec::new();
@@ -95,10 +91,10 @@ impl Replica {
     }
 
     pub(super) fn peer_has_docs(&mut self, peer: u64, docs: Vec<(DocName, Frontier)>) {
-        if !self.tabs.stores_all() {
-            return;
-        }
         for (doc, frontier) in docs {
+            if let Some(link) = self.peers.links.get_mut(&peer) {
+                link.offers.insert(doc.clone(), frontier.clone());
+            }
             let held = match self.docs.state(&doc) {
                 Some(_) => self.docs.frontier(&doc),
                 None => self.peers.docs.offered.get(&doc).cloned().unwrap_or_default(),
@@ -109,16 +105,24 @@ impl Replica {
         }
     }
 
+    /// Another tab stores from here on, or this one: what the one before it was given and has not stored is asked for again.
+    pub(super) fn ask_for_docs_again(&mut self) {
+        self.peers.docs.wanted = Set::default();
+        let offers = self.peers.links.iter().filter(|(_, link)| link.is_live());
+        let offers =
+            offers.map(|(peer, link)| (*peer, link.offers.iter().map(|(d, f)| (d.clone(), f.clone())).collect()));
+        let offers: Vec<(u64, Vec<_>)> = offers.collect();
+        offers.into_iter().for_each(|(peer, docs)| self.peer_has_docs(peer, docs));
+    }
+
     pub(super) fn peer_wants_doc(&mut self, peer: u64, doc: DocName, held: Frontier) {
         let frontier = match self.docs.state(&doc) {
             Some(_) => self.docs.frontier(&doc),
             None => self.peers.docs.offered.get(&doc).cloned().unwrap_or_default(),
         };
-        if !self.tabs.stores_all() {
-            return;
-        }
         // Before storage is asked: what is stored in between is then seen twice and not missed.
-        let unstored = self.persister.unstored_updates(&doc).collect();
+        let mut unstored: Vec<Updates> = self.persister.unstored_updates(&doc).collect();
+        unstored.extend(self.tabs.uncommitted_of(&doc));
         let updates = store::updates_of(&doc);
         self.scan(Asked::PeerDoc(Wanted { peer, doc, held, unstored, frontier }), updates);
     }
@@ -147,7 +151,21 @@ impl Replica {
     }
 
     pub(super) fn peer_sends_doc(&mut self, doc: DocName, updates: Updates, frontier: Option<Frontier>) {
-        if !self.peers.docs.wanted.contains(&doc) || !self.tabs.stores_all() {
+        if !self.peers.docs.wanted.contains(&doc) {
+            return;
+        }
+        if frontier.is_some() {
+            self.peers.docs.wanted.remove(&doc);
+        }
+        match self.tabs.stores_all() {
+            true => self.take_peer_doc(doc, updates, frontier),
+            false => self.tell_tabs(TabFrame::PeerDoc { doc, updates, frontier }),
+        }
+    }
+
+    /// Updates of a document that a peer has sent to this tab, or to another one.
+    pub(in crate::replica) fn take_peer_doc(&mut self, doc: DocName, updates: Updates, frontier: Option<Frontier>) {
+        if !self.tabs.stores_all() {
             return;
         }
         if !updates.updates.is_empty() {
@@ -164,7 +182,6 @@ impl Replica {
             self.show(news);
         }
         if let Some(frontier) = frontier {
-            self.peers.docs.wanted.remove(&doc);
             self.peers.docs.fetched.get_or_default(doc.clone()).join(&frontier);
             self.docs.open_for_others(doc);
         }

@@ -19,7 +19,7 @@ use super::{Output, Replica};
 use crate::batch::Batch;
 use crate::error::{Code, Error};
 use crate::frontier::Frontier;
-use crate::ids::{Generation, Origin, ReplicaId, Seq};
+use crate::ids::{DocName, Generation, Origin, ReplicaId, Seq};
 use crate::limits::{PEER_ORIGINS_MAX, PEERS_MAX};
 use crate::sorted::Map;
 use crate::stage::Stage;
@@ -58,6 +58,8 @@ struct Link {
     early: Vec<Vec<u8>>,
     /// How far the other side holds, or has been sent, each origin's log.
     sent: Map<Origin, Seq>,
+    /// How far the other side holds documents, as it has said.
+    offers: Map<DocName, Frontier>,
 }
 
 impl Link {
@@ -146,6 +148,7 @@ impl Replica {
             is_greeted: false,
             early: Vec::new(),
             sent: Map::default(),
+            offers: Map::default(),
         };
         self.peers.links.insert(peer, link);
         if self.is_ready {
@@ -177,6 +180,13 @@ impl Replica {
     pub(super) fn hold_peers(&mut self) {
         self.peers.is_new = self.peers.retains();
         self.greet_peers();
+        self.ask_for_docs_again();
+    }
+
+    /// Another tab stores for all from here on.
+    pub(super) fn follow_peers(&mut self) {
+        self.greet_peers();
+        self.ask_for_docs_again();
     }
 
     /// From here on logs are kept, under this name.

@@ -72,6 +72,8 @@ pub(in crate::replica) enum TabFrame {
     Nudge,
     /// From here on logs are kept for peers, under this name; with no name, a question for it. Storage gets it from the holder.
     Retained { replica: ReplicaId },
+    /// Updates of a document from a peer, and how far they lead if they are the last ones. To the holder.
+    PeerDoc { doc: DocName, updates: Updates, frontier: Option<Frontier> },
     /// A message for other clients of the node. To the holder.
     Signal { to: Origin, bytes: Vec<u8> },
     /// A message from another client of the node. From the holder.
@@ -178,6 +180,10 @@ impl TabFrame {
             Self::Retained { replica } => {
                 out.byte(21).fixed(replica.0);
             }
+            Self::PeerDoc { doc, updates, frontier } => {
+                out.byte(23).text(doc.as_str()).bytes(&encode_updates(updates)).byte(u8::from(frontier.is_some()));
+                frontier.iter().for_each(|frontier| frontier.encode(out));
+            }
             Self::Signal { to, bytes } => {
                 out.byte(19).fixed(to.0).bytes(bytes);
             }
@@ -238,6 +244,15 @@ impl TabFrame {
             18 => Self::Pong,
             19 => Self::Signal { to: input.origin()?, bytes: input.bytes("a signal", SIGNAL_BYTES_MAX)?.to_vec() },
             20 => Self::Signalled { from: input.origin()?, bytes: input.bytes("a signal", SIGNAL_BYTES_MAX)?.to_vec() },
+            23 => {
+                let doc = input.doc_name()?;
+                let updates = decode_updates(input.bytes("updates", TAB_FRAME_BYTES_MAX)?)?;
+                Self::PeerDoc {
+                    doc,
+                    updates,
+                    frontier: if flag(input)? { Some(Frontier::decode(input)?) } else { None },
+                }
+            }
             21 => Self::Retained { replica: ReplicaId(input.fixed()?) },
             22 => Self::Nudge,
             other => return Err(Error::malformed(format!("message {other} of a tab is not known"))),

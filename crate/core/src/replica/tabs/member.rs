@@ -176,7 +176,7 @@ impl Replica {
             self.resynchronise();
         } else if is_new {
             self.want_documents();
-            self.greet_peers();
+            self.follow_peers();
         }
         if is_live && (is_new || !was_live) {
             self.ask_concerns_again();

@@ -145,6 +145,11 @@ impl Tabs {
         }
     }
 
+    /// What the holder has told of a document and not stored yet.
+    pub(super) fn uncommitted_of<'a>(&'a self, doc: &'a DocName) -> impl Iterator<Item = Updates> + 'a {
+        self.uncommitted.iter().filter(move |(_, name, _)| name == doc).map(|(.., updates)| updates.clone())
+    }
+
     /// Rows of rejected writes leave storage with the next commit.
     pub(super) fn removes_rows(&mut self, origin: Origin) {
         self.undoes.0 |= origin == self.own && self.role != Role::Alone;
@@ -283,6 +288,7 @@ impl Replica {
             TabFrame::Pong => {}
             TabFrame::Nudge => self.nudge_link(now),
             TabFrame::Retained { replica } => self.replica_is_named(replica),
+            TabFrame::PeerDoc { doc, updates, frontier } => self.take_peer_doc(doc, updates, frontier),
             TabFrame::Signal { to, bytes } => {
                 if self.tabs.is_holder() {
                     self.signal(to, bytes);

@@ -21,6 +21,7 @@ impl World {
         let origin = self.tabs[tab].origin.0;
         if let Some((term, by)) = claim {
             self.coverage.saw(Moment::Claimed);
+            self.devices[device].claimed_by = by;
             let before = std::mem::replace(&mut self.devices[device].term, term);
             if term <= before || by != origin {
                 let text = format!("tab {tab} claims term {term} of device {device} after {before}");
@@ -29,8 +30,9 @@ impl World {
             return;
         }
         let Some(guard) = guard else { return };
-        let term = guard.value.as_deref().and_then(term_of);
-        if term != Some((self.devices[device].term, origin)) {
+        let term = guard.key.last_chunk::<8>().map(|term| u64::from_be_bytes(*term));
+        let (newest, claimed_by) = (self.devices[device].term, self.devices[device].claimed_by);
+        if term != Some(newest) || claimed_by != origin {
             let current = self.devices[device].term;
             self.violate("terms", || format!("tab {tab} commits in {term:?}, and term {current} is another's"));
         }
