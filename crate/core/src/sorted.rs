@@ -309,7 +309,7 @@ mod tests {
             let mut items: Vec<(u64, usize)> = (0..count).map(|place| (next(), place)).collect();
             let mut expected = items.clone();
             expected.sort_by_key(|item| item.0);
-            super::sort_by_key(&mut items, |item| item.0);
+            sort_by_key(&mut items, |item| item.0);
             assert_eq!(items, expected);
         }
     }
