@@ -5,7 +5,9 @@ use crate::error::Error;
 use crate::ids::{Millis, Origin, Seq, Token};
 use crate::replica::docs::News;
 use crate::replica::open::Asked;
+use crate::replica::persist::Updates;
 use crate::replica::{Output, Replica};
+use crate::stage::Stage;
 use crate::store::{self, Guard, Row, Scan, StoreOp, Table};
 
 const TERM: &str = "tabs";
@@ -124,8 +126,13 @@ impl Replica {
         if self.generation.0 != 0 {
             self.persister.generation_changed();
         }
+        self.store_acknowledged();
         self.docs.hold(&mut self.persister);
         self.hold_peers();
+        // Of tabs that have gone since storage was read.
+        let gone = self.outbox.lanes().filter(|(origin, lane)| lane.is_foreign && !self.tabs.others.contains_key(origin));
+        let gone: Vec<Origin> = gone.map(|(origin, _)| origin).collect();
+        gone.into_iter().for_each(|origin| self.adopt(origin));
         let wanted: Vec<_> = self
             .tabs
             .others
@@ -138,6 +145,21 @@ impl Replica {
         self.check_link(now);
         self.is_changed = true;
         true
+    }
+
+    /// The frontier that this tab has heard of covers what the leader has acknowledged, and not all of that need be stored.
+    fn store_acknowledged(&mut self) {
+        let reach = self.docs.stream().clone();
+        let own = self.tabs.own;
+        let lanes = self.outbox.lanes().filter(|(origin, _)| *origin != own);
+        let writes = lanes.flat_map(|(_, lane)| {
+            let acked = lane.reached(Stage::Leader);
+            lane.writes_after(lane.stored).map(|entry| &entry.write).take_while(move |write| write.seq <= acked)
+        });
+        let parts: Vec<_> = writes.flat_map(|write| write.parts.iter().cloned()).collect();
+        for part in parts {
+            self.persister.add_updates(part.doc, Updates { reach: reach.clone(), updates: vec![part.update] });
+        }
     }
 
     /// A commit did not happen: another tab is the holder.
