@@ -89,8 +89,20 @@ impl Replica {
         }
         if of.is_none() && self.tabs.role == Role::Taking {
             self.claim();
+        } else if self.tabs.is_holder() {
+            self.tell_adopted(of);
         }
         Ok(())
+    }
+
+    /// Others that came while its tab was going have heard of a lane from nobody.
+    fn tell_adopted(&mut self, of: Option<Origin>) {
+        let is_meant = |origin: Origin| of.is_none_or(|of| of == origin) && origin != self.tabs.own;
+        let lanes = self.outbox.lanes().filter(|(origin, lane)| is_meant(*origin) && !lane.is_foreign);
+        let lanes: Vec<Origin> = lanes.map(|(origin, _)| origin).collect();
+        if self.tabs.has_others() {
+            lanes.into_iter().for_each(|origin| self.tell_writes_after(origin, Seq(0)));
+        }
     }
 
     fn claim(&mut self) {
@@ -133,6 +145,7 @@ impl Replica {
         let gone = self.outbox.lanes().filter(|(origin, lane)| lane.is_foreign && !self.tabs.others.contains_key(origin));
         let gone: Vec<Origin> = gone.map(|(origin, _)| origin).collect();
         gone.into_iter().for_each(|origin| self.adopt(origin));
+        self.tell_adopted(None);
         let wanted: Vec<_> = self
             .tabs
             .others
