@@ -35,7 +35,7 @@ pub struct Oracle {
     pub of_doc: Vec<Bits>,
     /// Writes that somebody was told to be rejected, or that were taken out of a document.
     pub rejected: Bits,
-    /// Writes that leaders refuse.
+    /// Writes that leaders refuse, and those that may go with one, since they may be built on it.
     pub forbidden: Bits,
     /// The leader's log.
     pub log: Vec<usize>,
@@ -64,6 +64,13 @@ impl Oracle {
         let index = self.writes.len();
         let before = self.by_name.insert((written.origin, written.seq), index);
         assert!(before.is_none(), "origins are fresh, so no write has the name of another");
+        let is_under = |other: usize| {
+            let other = &self.writes[other];
+            other.device == written.device && other.docs.iter().any(|doc| written.docs.contains(doc))
+        };
+        if self.forbidden.without(&self.rejected).iter().any(|other| other != index && is_under(other)) {
+            self.forbidden.set(index);
+        }
         written.docs.iter().for_each(|doc| self.of_doc[*doc].set(index));
         self.writes.push(written);
     }

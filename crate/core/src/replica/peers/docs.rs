@@ -81,6 +81,7 @@ impl Replica {
             }
         }
         self.tell_docs(moved);
+        self.look_at_offers();
     }
 
     fn tell_docs(&mut self, docs: Vec<(DocName, Frontier)>) {
@@ -99,6 +100,12 @@ impl Replica {
                 Some(_) => self.docs.frontier(&doc),
                 None => self.peers.docs.offered.get(&doc).cloned().unwrap_or_default(),
             };
+            // What was handed to the tab that stores for all is told by it once it has it.
+            let is_on_its_way = self.peers.docs.fetched.get(&doc).is_some_and(|fetched| !held.dominates_epochs(fetched));
+            if is_on_its_way {
+                continue;
+            }
+            self.peers.docs.fetched.remove(&doc);
             if !held.dominates_epochs(&frontier) && self.peers.docs.wanted.insert(doc.clone()) {
                 self.send_peer(peer, &PeerFrame::WantDoc { doc, held });
             }
@@ -108,6 +115,12 @@ impl Replica {
     /// Another tab stores from here on, or this one: what the one before it was given and has not stored is asked for again.
     pub(super) fn ask_for_docs_again(&mut self) {
         self.peers.docs.wanted = Set::default();
+        self.peers.docs.fetched = Map::default();
+        self.look_at_offers();
+    }
+
+    /// Asks for what is offered and not held. More may have been offered while less was on its way.
+    fn look_at_offers(&mut self) {
         let offers = self.peers.links.iter().filter(|(_, link)| link.is_live());
         let offers =
             offers.map(|(peer, link)| (*peer, link.offers.iter().map(|(d, f)| (d.clone(), f.clone())).collect()));
@@ -159,7 +172,12 @@ impl Replica {
         }
         match self.tabs.stores_all() {
             true => self.take_peer_doc(doc, updates, frontier),
-            false => self.tell_tabs(TabFrame::PeerDoc { doc, updates, frontier }),
+            false => {
+                if let Some(frontier) = &frontier {
+                    self.peers.docs.fetched.get_or_default(doc.clone()).join(frontier);
+                }
+                self.tell_tabs(TabFrame::PeerDoc { doc, updates, frontier });
+            }
         }
     }
 
@@ -189,6 +207,9 @@ impl Replica {
 
     /// What is held now of documents that have come, once it is known what was held before.
     pub(super) fn store_fetched(&mut self) {
+        if !self.tabs.stores_all() {
+            return;
+        }
         let known = self.peers.docs.fetched.keys().filter(|doc| self.docs.state(doc).is_some()).cloned();
         let known: Vec<DocName> = known.collect();
         for doc in known {

@@ -5,7 +5,9 @@ use crate::error::Error;
 use crate::ids::{Millis, Origin, Seq, Token};
 use crate::replica::docs::News;
 use crate::replica::open::Asked;
+use crate::replica::persist::Updates;
 use crate::replica::{Output, Replica};
+use crate::stage::Stage;
 use crate::store::{self, Guard, Row, Scan, StoreOp, Table};
 
 /// The newest term, and who holds it.
@@ -98,8 +100,20 @@ impl Replica {
         }
         if of.is_none() && self.tabs.role == Role::Taking {
             self.claim();
+        } else if self.tabs.is_holder() {
+            self.tell_adopted(of);
         }
         Ok(())
+    }
+
+    /// Others that came while its tab was going have heard of a lane from nobody.
+    fn tell_adopted(&mut self, of: Option<Origin>) {
+        let is_meant = |origin: Origin| of.is_none_or(|of| of == origin) && origin != self.tabs.own;
+        let lanes = self.outbox.lanes().filter(|(origin, lane)| is_meant(*origin) && !lane.is_foreign);
+        let lanes: Vec<Origin> = lanes.map(|(origin, _)| origin).collect();
+        if self.tabs.has_others() {
+            lanes.into_iter().for_each(|origin| self.tell_writes_after(origin, Seq(0)));
+        }
     }
 
     fn claim(&mut self) {
@@ -139,8 +153,14 @@ impl Replica {
         if self.generation.0 != 0 {
             self.persister.generation_changed();
         }
+        self.store_acknowledged();
         self.docs.hold(&mut self.persister);
         self.hold_peers();
+        // Of tabs that have gone since storage was read.
+        let gone = self.outbox.lanes().filter(|(origin, lane)| lane.is_foreign && !self.tabs.others.contains_key(origin));
+        let gone: Vec<Origin> = gone.map(|(origin, _)| origin).collect();
+        gone.into_iter().for_each(|origin| self.adopt(origin));
+        self.tell_adopted(None);
         let wanted: Vec<_> = self
             .tabs
             .others
@@ -153,6 +173,21 @@ impl Replica {
         self.check_link(now);
         self.is_changed = true;
         true
+    }
+
+    /// The frontier that this tab has heard of covers what the leader has acknowledged, and not all of that need be stored.
+    fn store_acknowledged(&mut self) {
+        let reach = self.docs.stream().clone();
+        let own = self.tabs.own;
+        let lanes = self.outbox.lanes().filter(|(origin, _)| *origin != own);
+        let writes = lanes.flat_map(|(_, lane)| {
+            let acked = lane.reached(Stage::Leader);
+            lane.writes_after(lane.stored).map(|entry| &entry.write).take_while(move |write| write.seq <= acked)
+        });
+        let parts: Vec<_> = writes.flat_map(|write| write.parts.iter().cloned()).collect();
+        for part in parts {
+            self.persister.add_updates(part.doc, Updates { reach: reach.clone(), updates: vec![part.update] });
+        }
     }
 
     /// A commit did not happen: another tab is the holder.

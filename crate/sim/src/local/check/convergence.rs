@@ -117,6 +117,7 @@ impl World {
         let device = self.tabs[tab].device;
         let component = self.components().into_iter().find(|component| component.contains(&device));
         let is_led = component.is_some_and(|component| self.is_led(&component));
+        let has_leader = self.devices[device].has_leader;
         let bookmark = &self.sessions[session].bookmark.frontier;
         if bookmark.epochs().next().is_some() && !is_led {
             return false;
@@ -125,8 +126,9 @@ impl World {
             let Some(write) = self.oracle.find(origin, seq) else { return false };
             let docs = &self.oracle.writes[write].docs;
             let core = &self.tabs[tab].core;
-            let is_rejected = core.stage(origin, seq).is_err_and(|error| error.code != Code::NotFound);
-            !is_rejected && docs.iter().all(|doc| self.shown(tab, *doc).has(write))
+            // Without a leader, nobody knows where a write stands whose log was not kept.
+            let is_known = core.stage(origin, seq).map_or_else(|error| has_leader && error.code == Code::NotFound, |stage| has_leader || stage >= Stage::Local);
+            is_known && docs.iter().all(|doc| self.shown(tab, *doc).has(write))
         };
         bookmark.origins().all(is_here)
     }
