@@ -360,3 +360,90 @@ fn tabs_share_their_peers() {
     assert_eq!(behind, 0);
     let _ = seq;
 }
+
+#[test]
+fn who_is_not_let_in_leaves_nothing_behind() {
+    let mut world = World::new();
+    world.add_peer_with(Disk::default(), &["a"], true);
+    world.clients[0].is_online = false;
+    world.settle();
+    let now = world.now;
+    world.clients[0].handle(Input::PeerOpened { peer: 7, token: None, needs_approval: true }, now);
+    let (version, token, replica) = (1, None, headwater_core::ids::ReplicaId(9));
+    let generation = headwater_core::Generation(0xbad);
+    let hello = PeerFrame::Hello { version, generation, replica, token };
+    world.clients[0].handle(Input::PeerFrame { peer: 7, bytes: hello.encode() }, now);
+    world.clients[0].handle(Input::PeerApproved { peer: 7, is_approved: false }, now);
+    world.clients[0].drain(now);
+    world.clients[0].to_peers.clear();
+    world.online(0);
+    world.advance(20_000);
+    assert_eq!(world.clients[0].replica.phase(), headwater_core::replica::Phase::Live, "its leader is not another one");
+}
+
+#[test]
+fn peers_cannot_write_for_the_tabs_of_another_storage() {
+    let mut world = chain(2);
+    let own = world.clients[0].origin;
+    let write = headwater_core::Write {
+        origin: own,
+        seq: headwater_core::Seq(9),
+        parts: vec![crate::common::part("a", "forged")],
+    };
+    let batch = headwater_core::Batch { writes: vec![write] };
+    let now = world.now;
+    for frame in [
+        PeerFrame::Writes { prev: headwater_core::Seq(0), unix_ms: 1, batch },
+        PeerFrame::Settled {
+            origin: own,
+            seq: headwater_core::Seq(u64::MAX),
+            place: headwater_core::Frontier::default(),
+        },
+        PeerFrame::Stored {
+            replica: headwater_core::ids::ReplicaId(3),
+            origins: vec![(own, headwater_core::Seq(u64::MAX))],
+        },
+    ] {
+        world.clients[0].handle(Input::PeerFrame { peer: 0, bytes: frame.encode() }, now);
+    }
+    world.write(0, "a", "own");
+    world.settle();
+    assert_eq!(world.content(0, "a"), ["own"]);
+    assert_eq!(world.content(1, "a"), ["own"]);
+    assert_eq!(world.pending(0), 1);
+}
+
+#[test]
+fn every_tab_knows_what_peers_have_stored() {
+    let mut world = World::new();
+    let disk = Disk::default();
+    for _ in 0..2 {
+        world.add_tab(&disk, &["a"]);
+        world.settle();
+    }
+    let far = world.add_peer(Disk::default(), &["a"]);
+    world.offline(0);
+    world.join(1, far);
+    world.settle();
+    let seq = world.write(0, "a", "of the tab without the port");
+    let wait = peers_wait(&mut world, 0, seq, 1);
+    world.settle();
+    assert_eq!(world.done(0, wait), Some(Ok(())));
+}
+
+#[test]
+fn what_was_stored_before_a_reload_is_said_to_be() {
+    let mut world = World::new();
+    world.add_peer(Disk::default(), &["a"]);
+    let seq = world.write(0, "a", "x");
+    let (far, link) = (world.add_peer(Disk::default(), &["a"]), world.join(0, 1));
+    world.settle();
+    world.part(link);
+    let disk = disk_of(&world, far);
+    let (again, late) = (world.add_peer(disk, &["a"]), world.add_peer(Disk::default(), &["a"]));
+    world.join(again, late);
+    world.settle();
+    let behind: u64 = world.clients[late].replica.peers().iter().map(|peer| peer.behind).sum();
+    assert_eq!((behind, world.content(late, "a")), (0, vec!["x".to_owned()]));
+    let _ = seq;
+}

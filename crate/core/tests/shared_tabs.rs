@@ -385,3 +385,34 @@ fn who_misses_what_a_dead_holder_told_reads_it_again() {
     world.advance(5_000);
     assert_eq!(world.content(2, "a"), ["heard", "missed", "missed too"]);
 }
+
+#[test]
+fn what_goes_with_a_rejected_write_is_the_same_for_all() {
+    let mut world = World::with_tabs(3, &["a"]);
+    world.node.check = crate::common::refuse_bad;
+    world.restart_node();
+    world.offline(0);
+    // Two tabs write at once: each has its own before the other's.
+    let good = world.write(1, "a", "of the first");
+    let bad = world.write(2, "a", "bad");
+    world.settle();
+    world.online(0);
+    world.advance(30_000);
+    let stages: Vec<_> = (0..3)
+        .map(|client| {
+            let replica = &world.clients[client].replica;
+            let stage = |writer: usize, seq| replica.stage(world.clients[writer].origin, seq).is_ok();
+            (stage(1, good), stage(2, bad), world.content(client, "a"), world.pending(client))
+        })
+        .collect();
+    assert!(stages.iter().all(|stage| *stage == stages[0]), "{stages:?}");
+    assert!(!stages[0].1);
+    // Nobody is held up by it.
+    world.write(1, "a", "after");
+    world.write(2, "a", "after that");
+    world.advance(30_000);
+    for client in 0..3 {
+        assert_eq!(world.pending(client), 0, "{client}");
+        assert!(world.content(client, "a").contains(&"after that".to_owned()));
+    }
+}

@@ -382,10 +382,7 @@ impl Replica {
                 self.stream_through_if_live(epoch, through);
                 self.reads_may_end();
             }
-            NodeFrame::Rejected { origin, seq, error } => {
-                self.tell_rejected(origin, seq, &error);
-                self.reject(origin, seq, error);
-            }
+            NodeFrame::Rejected { origin, seq, error } => self.reject(origin, seq, error),
             NodeFrame::Reached { id, frontier } => {
                 self.link.works();
                 if !self.answer_tab(id, &Ok(frontier.clone())) {

@@ -29,7 +29,7 @@ use crate::frame::Served;
 use crate::frontier::Frontier;
 use crate::group::Concern;
 use crate::ids::{DocName, Epoch, Generation, Millis, Origin, Seq, Token};
-use crate::limits::OUTBOX_BYTES_MAX;
+use crate::limits::{FRONTIER_LOGS_MAX, OUTBOX_BYTES_MAX};
 use crate::session::{Consistency, Session};
 use crate::sorted::Map;
 use crate::stage::Stage;
@@ -37,6 +37,7 @@ use crate::store::{Guard, Row, Scan, StoreOp};
 use docs::Docs;
 use link::Link;
 pub use link::Phase;
+use open::Asked;
 use outbox::Outbox;
 use peers::Peers;
 pub use peers::{PEER_VERSION, Peer, PeerFrame};
@@ -399,7 +400,7 @@ pub struct Replica {
     reads: Reads,
     sessions: Map<u64, Session>,
     next_session: u64,
-    scans: Map<Token, open::Asked>,
+    scans: Map<Token, Asked>,
     next_token: u64,
     outputs: VecDeque<Output>,
     is_changed: bool,
@@ -502,7 +503,8 @@ impl Replica {
         if !self.is_ready {
             return Err(Error::new(Code::Busy, "the database is still opening; await open() first"));
         }
-        if self.outbox.pending().bytes > OUTBOX_BYTES_MAX {
+        // Without a leader there is nobody to wait for.
+        if self.config.has_leader && self.outbox.pending().bytes > OUTBOX_BYTES_MAX {
             return Err(Error::new(
                 Code::Busy,
                 format!(
@@ -575,6 +577,10 @@ impl Replica {
         }
         bookmark.generation = bookmark.generation.max(self.generation);
         bookmark.frontier.join(&self.outbox.written());
+        if bookmark.frontier.logs() > FRONTIER_LOGS_MAX {
+            let logs = bookmark.frontier.logs();
+            return Err(Error::too_large("the number of logs that a bookmark names", logs, FRONTIER_LOGS_MAX));
+        }
         Ok(bookmark)
     }
 
@@ -626,7 +632,9 @@ impl Replica {
 
     /// Whether everything that was handed over has been stored.
     pub fn is_stored(&self) -> bool {
-        self.persister.is_idle() && !self.has_unstored()
+        // Which of its own writes are stored, a tab that has just stepped down does not know yet.
+        let own = Asked::Rows(Some(self.config.origin));
+        self.persister.is_idle() && !self.has_unstored() && !self.scans.values().any(|asked| *asked == own)
     }
 
     fn lag(&self, held: &Frontier, now: Millis) -> Lag {

@@ -226,6 +226,10 @@ impl Outbox {
     /// Rows come in key order: puts the lanes of earlier openings in the order in which they were written.
     pub(super) fn loaded(&mut self, are_foreign: bool) {
         let own = self.own;
+        for (origin, lane) in self.lanes.iter_mut().filter(|(_, lane)| lane.rowed > Seq(0)) {
+            lane.stored = lane.rowed;
+            self.stored.insert(*origin);
+        }
         for (_, lane) in self.lanes.iter_mut().filter(|(origin, _)| are_foreign && **origin != own) {
             lane.is_foreign = true;
             lane.rows.clear();

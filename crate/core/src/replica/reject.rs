@@ -4,6 +4,9 @@
 //! rejected with it; the documents are then made anew from what stands, under a fresh yrs client id. Nothing of the
 //! lane is sent again until the removal is durable: after a restart a repeat of the rejected write must not be mistaken
 //! for an accepted one.
+//!
+//! Writes come in another order to each tab and peer. So whoever hears the refusal from the leader decides what goes with it, and
+//! names each write; the others take back what is named, and of their own later writes what builds on it.
 
 use super::Replica;
 use crate::error::{Code, Error};
@@ -11,12 +14,42 @@ use crate::ids::{DocName, Origin, Seq};
 use crate::sorted::{Map, Set};
 
 impl Replica {
+    /// The leader, or this opening itself, refuses a write. Others are told of each that is taken back.
     pub(super) fn reject(&mut self, origin: Origin, seq: Seq, error: Error) {
+        for (origin, seq, error) in self.take_back(origin, seq, error, |_| true) {
+            self.tell_rejected(origin, seq, &error);
+        }
+    }
+
+    /// Another tab or peer names a write that is taken back. `from` is the link that it came by.
+    pub(super) fn reject_named(&mut self, origin: Origin, seq: Seq, error: Error) -> bool {
+        let own = self.config.origin;
+        let taken_back = self.take_back(origin, seq, error, |other| other == own);
+        let is_news = !taken_back.is_empty();
+        for (other, at, error) in taken_back {
+            if (other, at) != (origin, seq) {
+                self.tell_rejected(other, at, &error);
+            }
+        }
+        is_news
+    }
+
+    /// Takes back a write, and those after it that build on it and `goes_with` it. Answers which.
+    fn take_back(
+        &mut self,
+        origin: Origin,
+        seq: Seq,
+        error: Error,
+        goes_with: impl Fn(Origin) -> bool,
+    ) -> Vec<(Origin, Seq, Error)> {
         let mut tainted: Set<DocName> = Set::default();
         let mut doomed: Map<Origin, Set<Seq>> = Map::default();
         let mut refused = Vec::new();
         for write in self.outbox.from(origin, seq) {
             let is_cause = (write.origin, write.seq) == (origin, seq);
+            if !is_cause && !goes_with(write.origin) {
+                continue;
+            }
             if !is_cause && !write.parts.iter().any(|part| tainted.contains(&part.doc)) {
                 continue;
             }
@@ -26,10 +59,12 @@ impl Replica {
             refused.push((write.origin, write.seq, why));
         }
         if refused.is_empty() {
-            return;
+            return refused;
         }
         // The stages that they had come to are remembered before they are gone.
-        refused.into_iter().for_each(|(origin, seq, why)| self.outbox.reject(origin, seq, why));
+        for (origin, seq, why) in &refused {
+            self.outbox.reject(*origin, *seq, why.clone());
+        }
         self.outbox.rewind();
         let holds_for = self.persister.after_next();
         for (lane, seqs) in doomed {
@@ -38,6 +73,7 @@ impl Replica {
         }
         tainted.iter().for_each(|doc| self.rebuild_doc(doc));
         self.is_changed = true;
+        refused
     }
 
     /// Tells of rejections once no document shows the rejected writes any more: who hears of one may write again at once.

@@ -222,15 +222,10 @@ impl Replica {
         if stage >= self.settles_at() {
             let place = Frontier::at(epoch, lsn);
             self.settles(origin, seq, &place);
-            // Another tab's log may not be stored yet, and the frontier will be.
-            let is_kept = self.outbox.get(origin).is_some_and(|lane| !lane.is_foreign || lane.stored >= seq);
-            let is_kept = is_kept && self.outbox.retains();
             for part in self.outbox.settle(origin, seq, &place).into_iter().flat_map(|write| write.parts) {
                 self.docs.reaches(&part.doc, epoch, lsn);
-                // A log that is kept holds it already.
-                if !is_kept {
-                    self.persister.add_update(part.doc, part.update, epoch, lsn);
-                }
+                // Also where the log is kept: documents are passed on to peers, and read by tabs that have missed a write.
+                self.persister.add_update(part.doc, part.update, epoch, lsn);
             }
             self.lane_is_settled(origin, seq, &place, None);
         }

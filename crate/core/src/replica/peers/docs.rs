@@ -101,7 +101,8 @@ impl Replica {
                 None => self.peers.docs.offered.get(&doc).cloned().unwrap_or_default(),
             };
             // What was handed to the tab that stores for all is told by it once it has it.
-            let is_on_its_way = self.peers.docs.fetched.get(&doc).is_some_and(|fetched| !held.dominates_epochs(fetched));
+            let is_on_its_way =
+                self.peers.docs.fetched.get(&doc).is_some_and(|fetched| !held.dominates_epochs(fetched));
             if is_on_its_way {
                 continue;
             }

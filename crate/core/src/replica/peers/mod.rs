@@ -49,6 +49,8 @@ struct Link {
     /// What it is shown to be let in.
     token: Option<String>,
     needs_approval: bool,
+    /// Of the leader that the other side has met.
+    generation: Generation,
     is_approved: bool,
     /// Whether it takes what is sent.
     is_ready: bool,
@@ -143,6 +145,7 @@ impl Replica {
             replica: None,
             token,
             needs_approval,
+            generation: Generation(0),
             is_approved: false,
             is_ready: false,
             is_greeted: false,
@@ -291,7 +294,7 @@ impl Replica {
                 return Err(Error::new(Code::OutOfOrder, "a peer sends before it is let in"));
             }
             PeerFrame::Writes { prev, unix_ms, batch } => self.peer_writes(peer, prev, unix_ms, batch),
-            PeerFrame::Stored { replica, origins } => self.peer_has_stored(peer, replica, origins),
+            PeerFrame::Stored { replica, origins } => self.peer_has_stored(Some(peer), replica, origins),
             PeerFrame::Acked { origin, seq, stage } => self.peer_acks(origin, seq, stage),
             PeerFrame::Settled { origin, seq, place } => self.peer_settles(peer, origin, seq, place),
             PeerFrame::Rejected { origin, seq, error } => self.peer_rejects(origin, seq, error),
@@ -320,12 +323,9 @@ impl Replica {
         if self.peers.replica == Some(replica) {
             return Err(Error::new(Code::Malformed, "the peer is this replica itself, or a copy of its storage"));
         }
-        if ours != theirs && theirs != Generation(0) {
-            self.generation = theirs;
-            self.persister.generation_changed();
-        }
         let Some(link) = self.peers.links.get_mut(&peer) else { return Ok(()) };
         link.replica = Some(replica);
+        link.generation = theirs;
         if link.needs_approval {
             self.outputs.push_back(Output::AskPeer { peer, token });
             return Ok(());
@@ -340,7 +340,16 @@ impl Replica {
             let error = Error::new(Code::Unauthorized, "the peer was not let in; pass the token that it expects");
             return self.give_up_peer(peer, error);
         }
+        let theirs = link.generation;
+        if self.generation != Generation(0) && theirs != Generation(0) && self.generation != theirs {
+            let message = "the peer has met another generation of the database";
+            return self.give_up_peer(peer, Error::new(Code::DatabaseReset, message));
+        }
         if !std::mem::replace(&mut link.is_approved, true) {
+            if self.generation == Generation(0) && theirs != Generation(0) {
+                self.generation = theirs;
+                self.persister.generation_changed();
+            }
             let lanes = self.outbox.lanes().filter(|(_, lane)| lane.heard > Seq(0));
             let held = lanes.map(|(origin, lane)| (origin, lane.heard)).take(PEER_ORIGINS_MAX).collect();
             self.send_peer(peer, &PeerFrame::Ready { held });
@@ -445,14 +454,24 @@ impl Replica {
         self.store_fetched();
     }
 
+    fn is_of_this_storage(&self, origin: Origin) -> bool {
+        origin == self.config.origin || self.tabs.is_alive(origin)
+    }
+
     fn peer_writes(&mut self, peer: u64, prev: Seq, unix_ms: u64, batch: Batch) {
         let Some((origin, last)) = batch.writes.last().map(|write| (write.origin, write.seq)) else { return };
-        if origin == self.config.origin {
-            return; // Its own writes, by a way around.
+        // Writes of this storage's own tabs, by a way around.
+        if self.is_of_this_storage(origin) {
+            return;
         }
         if let Some(link) = self.peers.links.get_mut(&peer) {
             let sent = link.sent.get_or_default(origin);
             *sent = (*sent).max(last);
+        }
+        if self.outbox.get(origin).is_none() && self.outbox.lanes().count() >= PEER_ORIGINS_MAX {
+            let error =
+                Error::too_large("the number of openings that have written", PEER_ORIGINS_MAX + 1, PEER_ORIGINS_MAX);
+            return self.give_up_peer(peer, error);
         }
         let writes = batch.writes.clone();
         if self.hear_writes(prev, unix_ms, writes) {
@@ -460,7 +479,16 @@ impl Replica {
         }
     }
 
-    fn peer_has_stored(&mut self, peer: u64, replica: ReplicaId, origins: Vec<(Origin, Seq)>) {
+    /// What other replicas are known to have stored.
+    pub(super) fn tell_tabs_what_peers_stored(&mut self) {
+        let stored: Vec<_> = self.peers.stored.iter().map(|(replica, logs)| (*replica, flat(logs))).collect();
+        for (replica, origins) in stored {
+            self.tell_others(|| TabFrame::PeerStored { replica, origins });
+        }
+    }
+
+    /// A replica has stored that much, as a peer says, or another tab that has heard it from a peer.
+    pub(super) fn peer_has_stored(&mut self, peer: Option<u64>, replica: ReplicaId, origins: Vec<(Origin, Seq)>) {
         if self.peers.replica == Some(replica) {
             return;
         }
@@ -470,6 +498,9 @@ impl Replica {
         let known = self.peers.stored.get_or_default(replica);
         let mut news = Vec::new();
         for (origin, seq) in origins {
+            if known.len() >= PEER_ORIGINS_MAX && !known.contains_key(&origin) {
+                continue;
+            }
             let stored = known.get_or_default(origin);
             if *stored < seq {
                 *stored = seq;
@@ -477,7 +508,10 @@ impl Replica {
             }
         }
         if !news.is_empty() {
-            self.tell_peers(&PeerFrame::Stored { replica, origins: news }, Some(peer));
+            if let Some(peer) = peer {
+                self.tell_others(|| TabFrame::PeerStored { replica, origins: news.clone() });
+                self.tell_peers(&PeerFrame::Stored { replica, origins: news }, Some(peer));
+            }
             self.peers_have_stored();
         }
     }
@@ -492,7 +526,9 @@ impl Replica {
     }
 
     fn peer_settles(&mut self, peer: u64, origin: Origin, seq: Seq, place: Frontier) {
-        if origin == self.config.origin && self.outbox.is_beyond(origin, seq) {
+        // Of what is written here, nobody else knows more.
+        let written = self.outbox.get(origin).map_or(Seq(0), |lane| lane.heard);
+        if self.is_of_this_storage(origin) && seq > written {
             return;
         }
         if let Some(link) = self.peers.links.get_mut(&peer) {
@@ -514,6 +550,8 @@ impl Replica {
     pub(super) fn lane_is_settled(&mut self, origin: Origin, seq: Seq, place: &Frontier, except: Option<u64>) {
         if self.peers.retains() {
             self.persister.lane_changed(origin);
+            // What is settled is sent before it is said to be.
+            self.peers.live().into_iter().for_each(|peer| self.send_lane(peer, origin));
             self.tell_peers(&PeerFrame::Settled { origin, seq, place: place.clone() }, except);
             self.is_changed = true;
         }
@@ -521,10 +559,9 @@ impl Replica {
 
     fn peer_rejects(&mut self, origin: Origin, seq: Seq, error: Error) {
         // Whoever does not have it, or has it rejected already, ends the round.
-        if self.outbox.is_pending(origin, seq) {
+        if self.reject_named(origin, seq, error.clone()) {
             self.tell_peers_rejected(origin, seq, &error);
             self.tell_others(|| TabFrame::Rejected { origin, seq, error: error.clone() });
-            self.reject(origin, seq, error);
         }
     }
 

@@ -7,7 +7,8 @@ use crate::frame::{Extensions, Served};
 use crate::frontier::Frontier;
 use crate::ids::{DocName, Epoch, Generation, Lsn, Origin, ReplicaId, Seq};
 use crate::limits::{
-    EXTENSION_BYTES_MAX, EXTENSIONS_MAX, FRAME_BYTES_MAX, MESSAGE_BYTES_MAX, SIGNAL_BYTES_MAX, SUBSCRIPTIONS_MAX,
+    EXTENSION_BYTES_MAX, EXTENSIONS_MAX, FRAME_BYTES_MAX, MESSAGE_BYTES_MAX, PEER_ORIGINS_MAX, SIGNAL_BYTES_MAX,
+    SUBSCRIPTIONS_MAX,
 };
 use crate::replica::link::Phase;
 use crate::replica::persist::{Updates, decode_updates, encode_updates};
@@ -74,6 +75,8 @@ pub(in crate::replica) enum TabFrame {
     Retained { replica: ReplicaId },
     /// Updates of a document from a peer, and how far they lead if they are the last ones. To the holder.
     PeerDoc { doc: DocName, updates: Updates, frontier: Option<Frontier> },
+    /// What another replica has stored of origins, as a peer of this tab says.
+    PeerStored { replica: ReplicaId, origins: Vec<(Origin, Seq)> },
     /// A message for other clients of the node. To the holder.
     Signal { to: Origin, bytes: Vec<u8> },
     /// A message from another client of the node. From the holder.
@@ -174,6 +177,12 @@ impl TabFrame {
             Self::Pong => {
                 out.byte(18);
             }
+            Self::PeerStored { replica, origins } => {
+                out.byte(24).fixed(replica.0).uint(origins.len() as u64);
+                for (origin, seq) in origins {
+                    out.fixed(origin.0).uint(seq.0);
+                }
+            }
             Self::Nudge => {
                 out.byte(22);
             }
@@ -255,6 +264,12 @@ impl TabFrame {
             }
             21 => Self::Retained { replica: ReplicaId(input.fixed()?) },
             22 => Self::Nudge,
+            24 => {
+                let replica = ReplicaId(input.fixed()?);
+                let origins = 0..input.count("origins", PEER_ORIGINS_MAX)?;
+                let origins = origins.map(|_| Ok((input.origin()?, Seq(input.uint()?))));
+                Self::PeerStored { replica, origins: origins.collect::<Result<_, Error>>()? }
+            }
             other => return Err(Error::malformed(format!("message {other} of a tab is not known"))),
         })
     }

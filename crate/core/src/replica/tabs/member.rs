@@ -2,6 +2,7 @@
 
 use super::{Role, State, TAB_ANSWER_MS_MAX, TabFrame};
 use crate::batch::{Batch, Part, Write};
+use crate::error::Error;
 use crate::frame::NodeFrame;
 use crate::frontier::Frontier;
 use crate::ids::{DocName, Epoch, Lsn, Millis, Origin, Seq};
@@ -79,6 +80,14 @@ impl Replica {
         self.other_reached(origin, seq, stage);
         if is_news {
             self.tell_peers_stage(origin, seq, stage);
+        }
+    }
+
+    pub(super) fn tab_rejects(&mut self, origin: Origin, seq: Seq, error: Error) {
+        // Whoever sends the lane waits for the answer of whoever stores it, even if there is nothing left to remove.
+        self.tabs.removes_rows(origin);
+        if self.reject_named(origin, seq, error.clone()) {
+            self.tell_peers_rejected(origin, seq, &error);
         }
     }
 

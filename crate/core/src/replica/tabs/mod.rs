@@ -164,6 +164,11 @@ impl Tabs {
         !self.others.is_empty()
     }
 
+    /// Whether that opening is a tab that lives.
+    pub(super) fn is_alive(&self, origin: Origin) -> bool {
+        self.others.contains_key(&origin)
+    }
+
     /// Whether another tab wants the document.
     pub(super) fn wants(&self, doc: &DocName) -> bool {
         self.others.values().any(|other| other.wants.contains(doc))
@@ -274,7 +279,7 @@ impl Replica {
             TabFrame::Updates { epoch, through, batch } => self.take_updates(number, epoch, through, batch),
             TabFrame::Committed { through, settled } => self.take_committed(from, through, settled),
             TabFrame::Acked { origin, seq, stage } => self.take_acked(origin, seq, stage),
-            TabFrame::Rejected { origin, seq, error } => self.reject(origin, seq, error),
+            TabFrame::Rejected { origin, seq, error } => self.tab_rejects(origin, seq, error),
             TabFrame::State(state) => self.take_state(from, state, now),
             TabFrame::Held { stream, leader_end, docs } => self.take_held(from, stream, &leader_end, docs),
             TabFrame::Ask { frame } => self.tab_asks(from, frame),
@@ -286,6 +291,7 @@ impl Replica {
                 }
             }
             TabFrame::Pong => {}
+            TabFrame::PeerStored { replica, origins } => self.peer_has_stored(None, replica, origins),
             TabFrame::Nudge => self.nudge_link(now),
             TabFrame::Retained { replica } => self.replica_is_named(replica),
             TabFrame::PeerDoc { doc, updates, frontier } => self.take_peer_doc(doc, updates, frontier),
@@ -353,6 +359,7 @@ impl Replica {
             }
         }
         self.tabs.told = self.outbox.next_before();
+        self.tell_tabs_what_peers_stored();
         if is_holder {
             self.tabs.told_state = None;
             self.tabs.told_held = Default::default();

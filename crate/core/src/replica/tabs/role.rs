@@ -157,7 +157,8 @@ impl Replica {
         self.docs.hold(&mut self.persister);
         self.hold_peers();
         // Of tabs that have gone since storage was read.
-        let gone = self.outbox.lanes().filter(|(origin, lane)| lane.is_foreign && !self.tabs.others.contains_key(origin));
+        let gone =
+            self.outbox.lanes().filter(|(origin, lane)| lane.is_foreign && !self.tabs.others.contains_key(origin));
         let gone: Vec<Origin> = gone.map(|(origin, _)| origin).collect();
         gone.into_iter().for_each(|origin| self.adopt(origin));
         self.tell_adopted(None);
@@ -169,7 +170,7 @@ impl Replica {
             .collect();
         wanted.into_iter().for_each(|(origin, doc)| self.serve_doc(origin, doc));
         self.questions_are_lost();
-        self.link.take_over(self.config.has_leader, self.tabs.is_paused, now);
+        self.link.take_over(self.config.has_leader, self.tabs.is_paused || self.tabs.is_leaving, now);
         self.check_link(now);
         self.is_changed = true;
         true

@@ -127,7 +127,10 @@ impl World {
             let docs = &self.oracle.writes[write].docs;
             let core = &self.tabs[tab].core;
             // Without a leader, nobody knows where a write stands whose log was not kept.
-            let is_known = core.stage(origin, seq).map_or_else(|error| has_leader && error.code == Code::NotFound, |stage| has_leader || stage >= Stage::Local);
+            let is_known = core.stage(origin, seq).map_or_else(
+                |error| has_leader && error.code == Code::NotFound,
+                |stage| has_leader || stage >= Stage::Local,
+            );
             is_known && docs.iter().all(|doc| self.shown(tab, *doc).has(write))
         };
         bookmark.origins().all(is_here)
