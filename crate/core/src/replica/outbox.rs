@@ -285,6 +285,20 @@ impl Outbox {
         }
     }
 
+    /// Unsettled writes of other tabs are told anew by whoever has them; of those that nobody has, nobody tells what became.
+    pub(super) fn forget_foreign(&mut self) {
+        let mut gone = Vec::new();
+        // What peers have sent may be known to this tab alone, and they do not send it again.
+        if self.retains {
+            return;
+        }
+        for (_, lane) in self.lanes.iter_mut().filter(|(_, lane)| lane.is_foreign) {
+            lane.heard = lane.settled;
+            gone.extend(lane.pending.drain(..).map(|entry| entry.write));
+        }
+        self.removed(&gone);
+    }
+
     /// More of a lane is in this storage.
     pub(super) fn is_stored(&mut self, origin: Origin, seq: Seq) {
         let lane = self.lane(origin);

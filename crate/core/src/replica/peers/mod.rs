@@ -173,6 +173,8 @@ impl Replica {
             }
         } else if !self.peers.retains() {
             self.retain(replica, false);
+            // Whoever named it may not have been in time to store that.
+            self.peers.is_new = self.tabs.stores_all();
         }
     }
 

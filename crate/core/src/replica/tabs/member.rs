@@ -171,6 +171,7 @@ impl Replica {
             self.questions_are_lost();
         }
         if is_new {
+            self.docs.holder_changed();
             self.want_documents();
             self.follow_peers();
         }
