@@ -518,6 +518,15 @@ impl Outbox {
         writes
     }
 
+    /// Settled writes to a document that are kept in their logs, and how far in the leader's log they reach at most.
+    pub(super) fn logged_updates(&self, doc: &DocName) -> Vec<(Frontier, Vec<std::rc::Rc<[u8]>>)> {
+        let of = |lane: &Lane| {
+            let parts = lane.log.iter().flat_map(|entry| &entry.write.parts).filter(|part| part.doc == *doc);
+            (lane.place.clone(), parts.map(|part| part.update.clone()).collect())
+        };
+        self.lanes.values().map(of).filter(|(_, updates): &(_, Vec<_>)| !updates.is_empty()).collect()
+    }
+
     /// Takes these writes out of a lane.
     pub(super) fn remove(&mut self, origin: Origin, doomed: &Set<Seq>) {
         let Some(lane) = self.lanes.get_mut(&origin) else { return };
