@@ -246,8 +246,14 @@ fn attack_replica(seed: u64) -> usize {
     let mut random = Random(seed);
     let mut blocked = 0;
     for n in 0..FRAMES as u64 {
-        let config =
-            Config { origin: Origin(1 + n), has_leader: true, is_durable: true, jitter_seed: n, shares_storage: false };
+        let config = Config {
+            origin: Origin(1 + n),
+            has_leader: true,
+            is_durable: true,
+            jitter_seed: n,
+            shares_storage: false,
+            check: |_| Ok(()),
+        };
         let mut client = Client::with(config, Disk::default(), now);
         client.handle(Input::Tick, now);
         client.open(doc("a"), now);

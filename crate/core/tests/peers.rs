@@ -447,3 +447,20 @@ fn what_was_stored_before_a_reload_is_said_to_be() {
     assert_eq!((behind, world.content(late, "a")), (0, vec!["x".to_owned()]));
     let _ = seq;
 }
+
+#[test]
+fn what_is_no_update_is_not_taken_from_a_peer() {
+    let mut world = chain(2);
+    let write = headwater_core::Write {
+        origin: Origin(77),
+        seq: headwater_core::Seq(1),
+        parts: vec![crate::common::part("a", "no update")],
+    };
+    let batch = headwater_core::Batch { writes: vec![write] };
+    let now = world.now;
+    let bytes = PeerFrame::Writes { prev: headwater_core::Seq(0), unix_ms: 1, batch }.encode();
+    world.clients[0].handle(Input::PeerFrame { peer: 0, bytes }, now);
+    world.settle();
+    assert_eq!(world.clients[0].closed_peers[0].1.as_ref().map(|error| error.code), Some(Code::Malformed));
+    assert!(world.content(0, "a").is_empty() && world.content(1, "a").is_empty());
+}

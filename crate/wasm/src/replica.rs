@@ -11,7 +11,7 @@ use headwater_core::replica::{self, Config, Input, Output, Phase, TabRole, Wait}
 use headwater_core::session::Consistency;
 use headwater_core::sorted::Map;
 use headwater_core::{Code, DocName, Error, Origin, Part, Seq, Stage, Token};
-use headwater_doc::{DocError, Document};
+use headwater_doc::{DocError, Document, check_update};
 use js_sys::{Array, Uint8Array};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -39,7 +39,9 @@ impl Replica {
     #[wasm_bindgen(constructor)]
     pub fn new(origin: u64, has_leader: bool, is_durable: bool, seed: u64, shares_storage: bool) -> Self {
         console_error_panic_hook::set_once();
-        let config = Config { origin: Origin(origin), has_leader, is_durable, jitter_seed: seed, shares_storage };
+        let check = |update: &[u8]| check_update(update).map_err(|cause| cause.to_string());
+        let config =
+            Config { origin: Origin(origin), has_leader, is_durable, jitter_seed: seed, shares_storage, check };
         let origin = Origin(origin);
         let core = replica::Replica::new(config);
         Self { core, docs: Map::default(), entropy: seed, origin, tells_conflicts: false }

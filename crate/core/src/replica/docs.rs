@@ -211,6 +211,14 @@ impl Docs {
         }
     }
 
+    /// Another tab is the holder: what it says of its stream goes for the documents that it names, and for no others.
+    pub(super) fn holder_changed(&mut self) {
+        for doc in self.open.values_mut().filter(|doc| doc.follows == Follows::Stream) {
+            doc.frontier = self.stream.clone();
+            doc.follows = Follows::Nothing;
+        }
+    }
+
     /// Updates that pass by while a document is being read, and that storage may not have shown.
     pub(super) fn pass_by(&mut self, name: &DocName, updates: Updates) {
         if let Some(doc) = self.open.get_mut(name).filter(|doc| doc.is_shown && doc.loading != Loading::Done) {

@@ -62,6 +62,8 @@ pub struct Config {
     pub jitter_seed: u64,
     /// Whether other tabs may have the same storage open, with a channel to them and a lock that one of them holds.
     pub shares_storage: bool,
+    /// Whether bytes are an update; asked of what peers send, which no node has looked at.
+    pub check: fn(&[u8]) -> Result<(), String>,
 }
 
 /// What happens to a replica.

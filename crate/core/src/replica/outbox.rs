@@ -294,6 +294,20 @@ impl Outbox {
         }
     }
 
+    /// Unsettled writes of other tabs are told anew by whoever has them; of those that nobody has, nobody tells what became.
+    pub(super) fn forget_foreign(&mut self) {
+        let mut gone = Vec::new();
+        // What peers have sent may be known to this tab alone, and they do not send it again.
+        if self.retains {
+            return;
+        }
+        for (_, lane) in self.lanes.iter_mut().filter(|(_, lane)| lane.is_foreign) {
+            lane.heard = lane.settled;
+            gone.extend(lane.pending.drain(..).map(|entry| entry.write));
+        }
+        self.removed(&gone);
+    }
+
     /// More of a lane is in this storage.
     pub(super) fn is_stored(&mut self, origin: Origin, seq: Seq) {
         let lane = self.lane(origin);
@@ -511,6 +525,15 @@ impl Outbox {
         self.bytes_in_flight = self.bytes_in_flight.saturating_sub(landed);
         self.removed(&writes);
         writes
+    }
+
+    /// Settled writes to a document that are kept in their logs, and how far in the leader's log they reach at most.
+    pub(super) fn logged_updates(&self, doc: &DocName) -> Vec<(Frontier, Vec<std::rc::Rc<[u8]>>)> {
+        let of = |lane: &Lane| {
+            let parts = lane.log.iter().flat_map(|entry| &entry.write.parts).filter(|part| part.doc == *doc);
+            (lane.place.clone(), parts.map(|part| part.update.clone()).collect())
+        };
+        self.lanes.values().map(of).filter(|(_, updates): &(_, Vec<_>)| !updates.is_empty()).collect()
     }
 
     /// Takes these writes out of a lane.

@@ -56,8 +56,14 @@ pub struct Client {
 
 impl Client {
     pub fn new(disk: Disk, origin: Origin, now: Millis) -> Self {
-        let config =
-            Config { origin, has_leader: true, is_durable: true, jitter_seed: origin.0, shares_storage: false };
+        let config = Config {
+            origin,
+            has_leader: true,
+            is_durable: true,
+            jitter_seed: origin.0,
+            shares_storage: false,
+            check: |_| Ok(()),
+        };
         Self::with(config, disk, now)
     }
 

@@ -33,6 +33,11 @@ pub fn refuse_bad(update: &[u8]) -> Result<(), String> {
     if update.starts_with(BAD) { Err("it is bad".into()) } else { Ok(()) }
 }
 
+/// What no document takes, and no peer passes on.
+pub fn refuse_bad_format(update: &[u8]) -> Result<(), String> {
+    if update == b"no update" { Err("it does not decode".into()) } else { Ok(()) }
+}
+
 pub fn doc(name: &str) -> DocName {
     DocName::parse(name).expect("tests name documents properly")
 }

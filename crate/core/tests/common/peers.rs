@@ -11,7 +11,14 @@ impl World {
 
     pub fn add_peer_with(&mut self, disk: Disk, docs: &[&str], has_leader: bool) -> usize {
         let origin = self.fresh_origin();
-        let config = Config { origin, has_leader, is_durable: true, jitter_seed: origin.0, shares_storage: false };
+        let config = Config {
+            origin,
+            has_leader,
+            is_durable: true,
+            jitter_seed: origin.0,
+            shares_storage: false,
+            check: super::refuse_bad_format,
+        };
         self.clients.push(Client::with(config, disk, self.now));
         let index = self.clients.len() - 1;
         docs.iter().for_each(|name| self.open(index, name));

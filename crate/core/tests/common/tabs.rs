@@ -20,7 +20,14 @@ impl World {
     /// A tab on that storage.
     pub fn add_tab(&mut self, disk: &Disk, docs: &[&str]) -> usize {
         let origin = self.fresh_origin();
-        let config = Config { origin, has_leader: true, is_durable: true, jitter_seed: origin.0, shares_storage: true };
+        let config = Config {
+            origin,
+            has_leader: true,
+            is_durable: true,
+            jitter_seed: origin.0,
+            shares_storage: true,
+            check: |_| Ok(()),
+        };
         let client = Client::with(config, disk.clone(), self.now);
         self.clients.push(client);
         let index = self.clients.len() - 1;

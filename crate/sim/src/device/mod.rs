@@ -113,8 +113,14 @@ impl World {
         let mut entropy = self.rng.fork();
         let fixed = self.devices[device].fixed_id;
         let origin = Origin(if self.has(Bug::ReusedOrigin) { fixed } else { entropy.bits() });
-        let config =
-            Config { origin, has_leader: true, is_durable: true, jitter_seed: entropy.bits(), shares_storage: false };
+        let config = Config {
+            origin,
+            has_leader: true,
+            is_durable: true,
+            jitter_seed: entropy.bits(),
+            shares_storage: false,
+            check: |_| Ok(()),
+        };
         if self.has(Bug::ReusedClientId) {
             entropy = Rng::new(fixed);
         }

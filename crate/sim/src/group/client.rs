@@ -92,6 +92,7 @@ impl World {
             is_durable: true,
             jitter_seed,
             shares_storage: false,
+            check: |_| Ok(()),
         }));
         client.docs.iter_mut().for_each(|doc| *doc = Bits::default());
         client.loaded.iter_mut().for_each(|is_loaded| *is_loaded = false);

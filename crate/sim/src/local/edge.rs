@@ -160,7 +160,6 @@ impl World {
         self.conns.push(Conn { tab, is_up: true, is_held: false, is_cut: false, up_at: 0, down_at: 0 });
         self.tabs[tab].conn = Some(conn);
         self.note(|| format!("tab {tab} connects as {conn}"));
-        self.check_links(tab);
         let span = self.message_delay();
         self.after(span, Event::Arrive(conn));
     }

@@ -55,7 +55,14 @@ impl World {
     /// Opens a copy of a device's storage alone, and looks at it.
     pub fn probe(&mut self, device: usize) {
         let origin = Origin(self.rng.bits());
-        let config = Config { origin, has_leader: false, is_durable: true, jitter_seed: 0, shares_storage: false };
+        let config = Config {
+            origin,
+            has_leader: false,
+            is_durable: true,
+            jitter_seed: 0,
+            shares_storage: false,
+            check: |_| Ok(()),
+        };
         let mut alone = Alone {
             core: Replica::new(config),
             disk: self.devices[device].disk.clone(),

@@ -127,7 +127,8 @@ impl World {
     pub fn open_tab(&mut self, device: usize) -> usize {
         let (origin, jitter_seed) = (Origin(self.rng.bits()), self.rng.bits());
         let has_leader = self.devices[device].has_leader;
-        let config = Config { origin, has_leader, is_durable: true, jitter_seed, shares_storage: true };
+        let config =
+            Config { origin, has_leader, is_durable: true, jitter_seed, shares_storage: true, check: |_| Ok(()) };
         let tab = self.tabs.len();
         self.tabs.push(Tab {
             device,

@@ -31,7 +31,10 @@ pub struct Call {
 }
 
 /// A question.
-#[expect(clippy::large_enum_variant, reason = "it lives from the wire to its handling, and most are this one")]
+#[cfg_attr(
+    target_pointer_width = "64",
+    expect(clippy::large_enum_variant, reason = "it lives from the wire to its handling, and most are this one")
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
     /// Take these rows in. Without rows it shows that the leader is there. From the leader of the call's epoch, from its

@@ -137,6 +137,9 @@ impl Replica {
         // Before storage is asked: what is stored in between is then seen twice and not missed.
         let mut unstored: Vec<Updates> = self.persister.unstored_updates(&doc).collect();
         unstored.extend(self.tabs.uncommitted_of(&doc));
+        // The frontier covers the logs that are kept, and who heard that they are settled takes nothing of them as writes.
+        unstored
+            .extend(self.outbox.logged_updates(&doc).into_iter().map(|(reach, updates)| Updates { reach, updates }));
         let updates = store::updates_of(&doc);
         self.scan(Asked::PeerDoc(Wanted { peer, doc, held, unstored, frontier }), updates);
     }

@@ -176,6 +176,8 @@ impl Replica {
             }
         } else if !self.peers.retains() {
             self.retain(replica, false);
+            // Whoever named it may not have been in time to store that.
+            self.peers.is_new = self.tabs.stores_all();
         }
     }
 
@@ -301,6 +303,7 @@ impl Replica {
             PeerFrame::Docs { docs } => self.peer_has_docs(peer, docs),
             PeerFrame::WantDoc { doc, held } => self.peer_wants_doc(peer, doc, held),
             PeerFrame::DocUpdates { doc, reach, updates, frontier } => {
+                self.check_updates(updates.iter().map(|update| &**update))?;
                 self.peer_sends_doc(doc, Updates { reach, updates }, frontier);
             }
         }
@@ -454,6 +457,12 @@ impl Replica {
         self.store_fetched();
     }
 
+    /// Refuses what is no update: once stored, it would close its document for everybody.
+    fn check_updates<'a>(&self, mut updates: impl Iterator<Item = &'a [u8]>) -> Result<(), Error> {
+        let refused = updates.find_map(|update| (self.config.check)(update).err());
+        refused.map_or(Ok(()), |cause| Err(Error::malformed(format!("a peer sends what is no update: {cause}"))))
+    }
+
     fn is_of_this_storage(&self, origin: Origin) -> bool {
         origin == self.config.origin || self.tabs.is_alive(origin)
     }
@@ -467,6 +476,10 @@ impl Replica {
         if let Some(link) = self.peers.links.get_mut(&peer) {
             let sent = link.sent.get_or_default(origin);
             *sent = (*sent).max(last);
+        }
+        let updates = batch.writes.iter().flat_map(|write| &write.parts).map(|part| &*part.update);
+        if let Err(error) = self.check_updates(updates) {
+            return self.give_up_peer(peer, error);
         }
         if self.outbox.get(origin).is_none() && self.outbox.lanes().count() >= PEER_ORIGINS_MAX {
             let error =

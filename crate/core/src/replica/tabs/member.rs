@@ -180,11 +180,15 @@ impl Replica {
         if is_new || (was_live && !is_live) {
             self.questions_are_lost();
         }
-        if is_new && had_another {
-            // What the one before it told last may have been missed here, and it does not tell anything more that shows the gap.
-            self.resynchronise();
-        } else if is_new {
-            self.want_documents();
+        if is_new {
+            self.docs.holder_changed();
+            if had_another {
+                // What the one before it told last may have been missed here, and it does not tell anything more that shows
+                // the gap.
+                self.resynchronise();
+            } else {
+                self.want_documents();
+            }
             self.follow_peers();
         }
         if is_live && (is_new || !was_live) {

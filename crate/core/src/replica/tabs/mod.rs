@@ -373,6 +373,10 @@ impl Replica {
     fn resynchronise(&mut self) {
         self.tell_tabs(TabFrame::Hello);
         if !self.tabs.stores_all() {
+            let own = self.tabs.own;
+            let was_foreign = std::mem::take(&mut self.outbox.lane_of(own).is_foreign);
+            self.outbox.forget_foreign();
+            self.outbox.lane_of(own).is_foreign = was_foreign;
             self.read_documents_again();
             self.want_documents();
         }

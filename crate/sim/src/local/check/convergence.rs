@@ -36,6 +36,10 @@ impl World {
                 if holders != 1 {
                     return Some(format!("device {device} has {holders} holders"));
                 }
+                let sockets = tabs.iter().filter(|tab| self.tabs[**tab].conn.is_some()).count();
+                if sockets != usize::from(self.devices[device].has_leader) {
+                    return Some(format!("device {device} has {sockets} sockets"));
+                }
                 let pending: Vec<usize> = tabs.iter().map(|tab| self.tabs[*tab].core.pending().count).collect();
                 if pending.iter().any(|count| *count != pending[0] || (is_led && *count > 0)) {
                     return Some(format!("the tabs {tabs:?} of device {device} say {pending:?} writes are pending"));
