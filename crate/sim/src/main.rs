@@ -139,7 +139,11 @@ impl Arguments {
             if !groups.failures.is_empty() {
                 return Ok(ExitCode::FAILURE);
             }
-            std::fs::write(file, guarantees(&sums, &groups))
+            let local = of_local::sums(&self, self.seeds.unwrap_or(default))?;
+            if !local.failures.is_empty() {
+                return Ok(ExitCode::FAILURE);
+            }
+            std::fs::write(file, guarantees(&sums, &groups, &local))
                 .map_err(|cause| format!("{file} cannot be written: {cause}"))?;
         }
         Ok(if sums.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
