@@ -464,3 +464,63 @@ fn what_is_no_update_is_not_taken_from_a_peer() {
     assert_eq!(world.clients[0].closed_peers[0].1.as_ref().map(|error| error.code), Some(Code::Malformed));
     assert!(world.content(0, "a").is_empty() && world.content(1, "a").is_empty());
 }
+
+#[test]
+fn a_members_port_keeps_logs_for_good_and_passes_documents_on() {
+    let mut world = World::new();
+    let disk = Disk::default();
+    for _ in 0..2 {
+        world.add_tab(&disk, &["a"]);
+        world.settle();
+    }
+    // From before there were peers: in documents alone.
+    world.write(0, "a", "before");
+    world.settle();
+    let far = world.add_peer(Disk::default(), &["a"]);
+    world.join(1, far); // The member has the port.
+    world.settle();
+    let seq = world.write(0, "a", "after");
+    world.settle();
+    assert_eq!(world.content(far, "a"), ["after", "before"]);
+    assert_eq!(world.stage(0, seq), Ok(Stage::All));
+    assert_eq!(world.pending(far), 0, "who is told that a write is settled counts it no more");
+    // What is settled is kept in its log, which the next opening knows to be one.
+    let again = world.add_peer(disk.clone(), &["a"]);
+    world.settle();
+    assert_eq!(world.content(again, "a"), ["after", "before"]);
+}
+
+#[test]
+fn who_links_late_hears_what_is_settled() {
+    let mut world = World::new();
+    let first = world.add_peer_with(Disk::default(), &["a"], true);
+    let second = world.add_peer(Disk::default(), &["a"]);
+    world.join(first, second);
+    world.settle();
+    world.write(first, "a", "x");
+    world.settle();
+    let late = world.add_peer(Disk::default(), &["a"]);
+    world.join(second, late);
+    world.settle();
+    assert_eq!(world.content(late, "a"), ["x"]);
+    assert_eq!(world.pending(late), 0);
+}
+
+#[test]
+fn a_port_that_is_opened_before_storage_is_read_says_hello_first() {
+    let mut world = World::new();
+    let first = world.add_peer(Disk::default(), &["a"]);
+    world.settle();
+    let second = world.add_peer(Disk::default(), &[]);
+    let numbers = [(first, 100), (second, 101)];
+    world.links.push(numbers);
+    for (client, peer) in numbers {
+        world.clients[client].handle(Input::PeerOpened { peer, token: None, needs_approval: false }, world.now);
+    }
+    world.write(first, "a", "x");
+    world.settle();
+    assert!(world.clients[first].closed_peers.is_empty() && world.clients[second].closed_peers.is_empty());
+    world.open(second, "a");
+    world.settle();
+    assert_eq!(world.content(second, "a"), ["x"]);
+}

@@ -416,3 +416,24 @@ fn what_goes_with_a_rejected_write_is_the_same_for_all() {
         assert!(world.content(client, "a").contains(&"after that".to_owned()));
     }
 }
+
+#[test]
+fn who_slept_while_others_came_and_went_hears_where_everybody_stands() {
+    let mut world = World::with_tabs(2, &["a"]);
+    world.offline(0);
+    world.offline(1);
+    let seq = world.write(1, "a", "x");
+    world.settle();
+    // It sleeps with its write stored and not settled; the only other one goes, and a new one settles it unheard.
+    world.clients[1].is_frozen = true;
+    world.kill_tab(0);
+    let disk = world.clients[1].disk.clone();
+    let third = world.add_tab(&disk, &["a"]);
+    world.advance(20_000);
+    assert_eq!(world.clients[third].replica.tab_role(), TabRole::Holder);
+    assert_eq!(world.pending(third), 0);
+    world.clients[1].is_frozen = false;
+    world.advance(5_000);
+    assert_eq!(world.pending(1), 0);
+    assert!(world.stage(1, seq).is_ok_and(|stage| stage >= headwater_core::Stage::Leader));
+}

@@ -42,8 +42,6 @@ moments! {
     LinkedAgain "links made again";
     /// A message between peers was lost with its link.
     PeerFrameLost "peer messages lost";
-    /// A replica gave a link up.
-    LinkGivenUp "links given up";
     /// A connection to the node was made.
     Connected "connections";
     /// A write was rejected.

@@ -85,7 +85,6 @@ impl World {
         let link = peer as usize;
         let end = usize::from(self.links[link].ends[1] == tab);
         self.links[link].is_open[end] = false;
-        self.coverage.saw(Moment::LinkGivenUp);
         self.note(|| format!("tab {tab} gives link {link} up: {error:?}"));
         if let Some(error) = error {
             self.check_given_up(tab, link, &error);

@@ -4,12 +4,12 @@ use super::bug::Bug;
 use super::coverage::Moment;
 use super::plan::Plan;
 use super::run::run;
-use super::suite::{FIXED_SEEDS, Sums};
+use super::suite::{FIXED_SEEDS, OPEN, Sums};
 use crate::report::{Caught, columns};
 
-/// Looks for a deliberate bug.
+/// Looks for a deliberate bug, in seeds that break no promise without it.
 pub fn hunt(bug: Bug) -> Option<Caught> {
-    (0..FIXED_SEEDS).find_map(|seed| {
+    (0..FIXED_SEEDS).filter(|seed| !OPEN.contains(seed)).find_map(|seed| {
         run(&Plan::of(seed), Some(bug), false).violation.map(|violation| Caught { seed, checker: violation.checker })
     })
 }
