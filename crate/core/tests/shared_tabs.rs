@@ -435,5 +435,5 @@ fn who_slept_while_others_came_and_went_hears_where_everybody_stands() {
     world.clients[1].is_frozen = false;
     world.advance(5_000);
     assert_eq!(world.pending(1), 0);
-    assert!(world.stage(1, seq).is_ok_and(|stage| stage >= headwater_core::Stage::Leader));
+    assert!(world.stage(1, seq).is_ok_and(|stage| stage >= Stage::Leader));
 }

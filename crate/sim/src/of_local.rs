@@ -41,7 +41,7 @@ fn many(asked: &Arguments) -> Result<ExitCode, String> {
 }
 
 /// Runs so many seeds, and tells what came of them.
-fn sums(asked: &Arguments, seeds: u64) -> Result<Sums, String> {
+pub fn sums(asked: &Arguments, seeds: u64) -> Result<Sums, String> {
     let range = asked.range(seeds)?;
     let (start, mut shown) = (Instant::now(), Instant::now());
     let sums = run_seeds(range, asked.local_bug, threads(), |sums| {
