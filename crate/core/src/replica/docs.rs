@@ -340,7 +340,8 @@ impl Replica {
             }
             return;
         }
-        match self.docs.open.get_mut(name).filter(|_| self.tabs.wants(name)) {
+        let is_wanted = self.is_wanted(name);
+        match self.docs.open.get_mut(name).filter(|_| is_wanted) {
             Some(doc) => {
                 doc.is_shown = false;
                 doc.is_rebuilding = false;

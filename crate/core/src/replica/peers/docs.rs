@@ -134,6 +134,13 @@ impl Replica {
             Some(_) => self.docs.frontier(&doc),
             None => self.peers.docs.offered.get(&doc).cloned().unwrap_or_default(),
         };
+        // Whoever has no leader hears of the document from here, so it is followed for it.
+        if self.config.has_leader && self.tabs.stores_all() {
+            if let Some(link) = self.peers.links.get_mut(&peer) {
+                link.wants.insert(doc.clone());
+            }
+            self.docs.open_for_others(doc.clone());
+        }
         // Before storage is asked: what is stored in between is then seen twice and not missed.
         let mut unstored: Vec<Updates> = self.persister.unstored_updates(&doc).collect();
         unstored.extend(self.tabs.uncommitted_of(&doc));
@@ -223,7 +230,7 @@ impl Replica {
             let held = self.docs.frontier(&doc);
             self.peers.docs.offered.insert(doc.clone(), held.clone());
             self.tell_docs(vec![(doc.clone(), held)]);
-            if self.docs.is_for_others(&doc) && !self.tabs.wants(&doc) {
+            if self.docs.is_for_others(&doc) && !self.is_wanted(&doc) {
                 let row = self.docs.row(&doc, self.config.origin);
                 self.persister.close_doc(doc.clone(), row);
                 self.end_doc(&doc);

@@ -21,7 +21,7 @@ use crate::error::{Code, Error};
 use crate::frontier::Frontier;
 use crate::ids::{DocName, Generation, Origin, ReplicaId, Seq};
 use crate::limits::{PEER_ORIGINS_MAX, PEERS_MAX};
-use crate::sorted::Map;
+use crate::sorted::{Map, Set};
 use crate::stage::Stage;
 pub(super) use docs::Wanted;
 pub use frame::{PEER_VERSION, PeerFrame};
@@ -56,6 +56,8 @@ struct Link {
     is_ready: bool,
     /// Whether this side has said hello.
     is_greeted: bool,
+    /// Documents that are followed for the other side.
+    wants: Set<DocName>,
     /// What came before that.
     early: Vec<Vec<u8>>,
     /// How far the other side holds, or has been sent, each origin's log.
@@ -101,6 +103,11 @@ impl Peers {
 
     pub(super) fn is_unstored(&self) -> bool {
         self.is_new
+    }
+
+    /// Whether somebody who has no leader hears of the document from here.
+    pub(super) fn wants(&self, doc: &DocName) -> bool {
+        self.links.values().any(|link| link.wants.contains(doc))
     }
 
     fn live(&self) -> Vec<u64> {
@@ -150,6 +157,7 @@ impl Replica {
             is_ready: false,
             is_greeted: false,
             early: Vec::new(),
+            wants: Set::default(),
             sent: Map::default(),
             offers: Map::default(),
         };
@@ -241,7 +249,10 @@ impl Replica {
     }
 
     pub(super) fn peer_closed(&mut self, peer: u64) {
-        self.is_changed |= self.peers.links.remove(&peer).is_some();
+        let Some(link) = self.peers.links.remove(&peer) else { return };
+        self.is_changed = true;
+        let docs: Vec<DocName> = link.wants.iter().cloned().collect();
+        self.close_unwanted(&docs);
     }
 
     /// The application gives a link up.

@@ -155,10 +155,15 @@ impl Replica {
         self.close_unwanted(docs);
     }
 
+    /// Whether another tab or a peer wants the document.
+    pub(in crate::replica) fn is_wanted(&self, doc: &DocName) -> bool {
+        self.tabs.wants(doc) || self.peers.wants(doc)
+    }
+
     /// Closes what is open for others alone and no other wants.
-    pub(super) fn close_unwanted(&mut self, docs: &[DocName]) {
+    pub(in crate::replica) fn close_unwanted(&mut self, docs: &[DocName]) {
         for doc in docs {
-            if self.docs.is_for_others(doc) && !self.tabs.wants(doc) {
+            if self.docs.is_for_others(doc) && !self.is_wanted(doc) {
                 self.end_doc(doc);
                 self.tabs.told_docs.remove(doc);
             }
