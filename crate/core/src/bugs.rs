@@ -13,7 +13,7 @@ pub enum Bug {
     LanesOutOfOrder,
     /// What a peer has sent counts as stored before it is.
     PeerAcksEarly,
-    /// A write that is kept for peers is waited for at its place in the leader's log.
+    /// A write that is known to have a place in the leader's log passes for one that is here.
     ResolvedByPlace,
 }
 

@@ -635,7 +635,7 @@ impl Outbox {
         let is_here = self.lanes.get(&origin).is_some_and(is_here);
         #[cfg(feature = "bugs")]
         if crate::bugs::is_on(crate::bugs::Bug::ResolvedByPlace) {
-            return self.settled(origin, seq).or_else(|| is_here.then(Frontier::default));
+            return self.settled(origin, seq).map(|_| Frontier::default()).or_else(|| is_here.then(Frontier::default));
         }
         if self.retains && is_here {
             let is_kept = self.lanes.get(&origin).is_some_and(|lane| seq > lane.forgotten);

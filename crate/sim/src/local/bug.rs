@@ -29,7 +29,7 @@ bugs! {
     PeerTakesGap "peer-takes-gap";
     /// A peer says that it has stored what it has only heard.
     PeerAcksEarly "peer-acks-early";
-    /// A write that is kept for peers is waited for at its place in the leader's log.
+    /// A write that is known to have a place in the leader's log passes for one that is here.
     ResolvedByPlace "resolved-by-place";
 }
 
