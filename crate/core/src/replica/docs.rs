@@ -246,7 +246,9 @@ impl Docs {
         self.has_alone = false;
         self.has_moved = true;
         for (name, doc) in self.open.iter_mut() {
-            if doc.loading == Loading::Asked {
+            // What is held of it, only its row says: one that was read before this tab could go by it is read again.
+            if doc.loading == Loading::Asked || !doc.is_held {
+                doc.is_refreshing |= doc.loading == Loading::Done && !doc.is_rebuilding;
                 doc.loading = Loading::Wanted;
             }
             if doc.is_held {
