@@ -38,7 +38,7 @@ use docs::Docs;
 use link::Link;
 pub use link::Phase;
 use open::Asked;
-use outbox::Outbox;
+use outbox::{Mark, Outbox};
 use peers::Peers;
 pub use peers::{PEER_VERSION, Peer, PeerFrame};
 use persist::Persister;
@@ -397,7 +397,7 @@ pub struct Replica {
     tabs: Tabs,
     peers: Peers,
     /// Where lanes stood, as storage has it, until the lanes are there.
-    marks: Vec<(Origin, Seq, Seq, Frontier)>,
+    marks: Vec<(Origin, Mark)>,
     waits: Waits,
     reads: Reads,
     sessions: Map<u64, Session>,

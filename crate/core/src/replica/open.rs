@@ -1,5 +1,6 @@
 //! How a replica starts: its facts, the outbox and the streams of earlier openings; then documents one by one.
 
+use super::outbox::Mark;
 use super::peers::Wanted;
 use super::{Input, Output, Replica};
 use crate::error::{Code, Error};
@@ -69,8 +70,12 @@ impl Replica {
         if !is_opening {
             self.is_ready = true;
             self.outbox.loaded(!self.tabs.stores_all());
-            for (origin, forgotten, settled, place) in std::mem::take(&mut self.marks) {
-                self.outbox.mark(origin, forgotten, settled, &place);
+            if !self.marks.is_empty() && !self.peers.retains() {
+                // Whoever left them died before the name was stored.
+                self.retain(ReplicaId(self.config.origin.0), true);
+            }
+            for (origin, mark) in std::mem::take(&mut self.marks) {
+                self.outbox.mark(origin, mark);
             }
             self.greet_peers();
             self.is_changed = true;
@@ -126,8 +131,9 @@ impl Replica {
         for row in rows {
             let Some(origin) = row.key.strip_prefix(LANE).and_then(store::origin_of_key) else { continue };
             let mut input = Reader::new(&row.value);
-            let (forgotten, settled) = (Seq(input.uint()?), Seq(input.uint()?));
-            self.marks.push((origin, forgotten, settled, Frontier::decode(&mut input)?));
+            let (forgotten, is_partial) = (Seq(input.uint()?), input.byte()? != 0);
+            let (settled, place) = (Seq(input.uint()?), Frontier::decode(&mut input)?);
+            self.marks.push((origin, Mark { forgotten, is_partial, settled, place }));
         }
         Ok(())
     }

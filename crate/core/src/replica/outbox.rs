@@ -43,6 +43,8 @@ pub(super) struct Lane {
     settled: Seq,
     /// Everything up to here was settled before logs were kept: it is in documents alone.
     pub(super) forgotten: Seq,
+    /// Whether some of that came here with documents alone, if at all: then nothing is said of what is stored of it.
+    pub(super) is_partial: bool,
     /// Everything up to here is in this storage, durable or not.
     pub(super) stored: Seq,
     /// The last write that was heard of, whether it is still here or not.
@@ -149,6 +151,15 @@ struct Undoing {
     error: Error,
     /// How far it had come. What the leader says of later writes is not about it.
     stage: Stage,
+}
+
+/// Where a lane stood when its storage was used before.
+#[derive(Debug)]
+pub(super) struct Mark {
+    pub(super) forgotten: Seq,
+    pub(super) is_partial: bool,
+    pub(super) settled: Seq,
+    pub(super) place: Frontier,
 }
 
 /// What a stored row brought.
@@ -278,9 +289,12 @@ impl Outbox {
     }
 
     /// Where a lane stood when this storage was used before.
-    pub(super) fn mark(&mut self, origin: Origin, forgotten: Seq, settled: Seq, place: &Frontier) {
+    pub(super) fn mark(&mut self, origin: Origin, mark: Mark) {
+        let Mark { forgotten, is_partial, settled, place } = &mark;
+        let (forgotten, settled) = (*forgotten, *settled);
         let lane = self.lane(origin);
         lane.forgotten = forgotten;
+        lane.is_partial = *is_partial;
         lane.heard = lane.heard.max(forgotten);
         self.settle(origin, settled, place);
     }
@@ -291,6 +305,7 @@ impl Outbox {
         let lane = self.lane(origin);
         if retains && lane.heard < seq {
             lane.forgotten = seq;
+            lane.is_partial = true;
         }
     }
 

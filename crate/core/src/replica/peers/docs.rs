@@ -12,7 +12,7 @@ use crate::replica::docs::News;
 use crate::replica::open::Asked;
 use crate::replica::persist::{Updates, decode_updates};
 use crate::replica::tabs::TabFrame;
-use crate::sorted::{Map, Set};
+use crate::sorted::Map;
 use crate::store::{self, Row, Scan, Table};
 use std::rc::Rc;
 
@@ -20,8 +20,8 @@ use std::rc::Rc;
 pub(super) struct Fetched {
     /// What was offered last, of each document.
     offered: Map<DocName, Frontier>,
-    /// Documents that were asked for and have not come yet.
-    wanted: Set<DocName>,
+    /// Documents that were asked for and have not come yet, and of whom.
+    wanted: Map<DocName, u64>,
     /// Documents that have come, and how far they are held with that: their rows are still to say so.
     fetched: Map<DocName, Frontier>,
 }
@@ -107,15 +107,29 @@ impl Replica {
                 continue;
             }
             self.peers.docs.fetched.remove(&doc);
-            if !held.dominates_epochs(&frontier) && self.peers.docs.wanted.insert(doc.clone()) {
+            if !held.dominates_epochs(&frontier) && !self.peers.docs.wanted.contains_key(&doc) {
+                self.peers.docs.wanted.insert(doc.clone(), peer);
                 self.send_peer(peer, &PeerFrame::WantDoc { doc, held });
             }
         }
     }
 
+    /// A link is gone: what was asked for by it is asked for by another one that has offered it.
+    pub(super) fn ask_others_than(&mut self, peer: u64) {
+        let before = self.peers.docs.wanted.len();
+        self.peers.docs.wanted.retain(|_, of| *of != peer);
+        if self.peers.docs.wanted.len() < before {
+            self.ask_for_offers();
+        }
+    }
+
     /// Another tab stores from here on, or this one: what the one before it was given and has not stored is asked for again.
     pub(super) fn ask_for_docs_again(&mut self) {
-        self.peers.docs.wanted = Set::default();
+        self.peers.docs.wanted.clear();
+        self.ask_for_offers();
+    }
+
+    fn ask_for_offers(&mut self) {
         self.peers.docs.fetched = Map::default();
         self.look_at_offers();
     }
@@ -175,7 +189,7 @@ impl Replica {
     }
 
     pub(super) fn peer_sends_doc(&mut self, doc: DocName, updates: Updates, frontier: Option<Frontier>) {
-        if !self.peers.docs.wanted.contains(&doc) {
+        if !self.peers.docs.wanted.contains_key(&doc) {
             return;
         }
         if frontier.is_some() {

@@ -253,6 +253,7 @@ impl Replica {
         self.is_changed = true;
         let docs: Vec<DocName> = link.wants.iter().cloned().collect();
         self.close_unwanted(&docs);
+        self.ask_others_than(peer);
     }
 
     /// The application gives a link up.
@@ -455,7 +456,8 @@ impl Replica {
         }
         let mut news = Vec::new();
         for origin in stored.iter() {
-            let Some(seq) = self.outbox.get(*origin).map(|lane| lane.stored) else { continue };
+            let lane = self.outbox.get(*origin).filter(|lane| !lane.is_partial);
+            let Some(seq) = lane.map(|lane| lane.stored) else { continue };
             if self.peers.told_stored.get(origin).is_none_or(|told| *told < seq) {
                 self.peers.told_stored.insert(*origin, seq);
                 news.push((*origin, seq));
