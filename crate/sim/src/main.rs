@@ -6,6 +6,7 @@ mod of_local;
 use headwater_sim::bug::Bug;
 use headwater_sim::group;
 use headwater_sim::local;
+use headwater_sim::local::suite::OPEN;
 use headwater_sim::plan::Plan;
 use headwater_sim::report;
 use headwater_sim::run::{quiet_panics, run};
@@ -140,7 +141,8 @@ impl Arguments {
                 return Ok(ExitCode::FAILURE);
             }
             let local = of_local::sums(&self, self.seeds.unwrap_or(default))?;
-            if !local.failures.is_empty() {
+            // What is known to be open, the page says.
+            if local.failures.iter().any(|failure| !OPEN.contains(&failure.seed)) {
                 return Ok(ExitCode::FAILURE);
             }
             std::fs::write(file, guarantees(&sums, &groups, &local))

@@ -131,9 +131,9 @@ impl Replica {
         for row in rows {
             let Some(origin) = row.key.strip_prefix(LANE).and_then(store::origin_of_key) else { continue };
             let mut input = Reader::new(&row.value);
-            let (forgotten, is_partial) = (Seq(input.uint()?), input.byte()? != 0);
+            let (forgotten, partial) = (Seq(input.uint()?), Frontier::decode(&mut input)?);
             let (settled, place) = (Seq(input.uint()?), Frontier::decode(&mut input)?);
-            self.marks.push((origin, Mark { forgotten, is_partial, settled, place }));
+            self.marks.push((origin, Mark { forgotten, partial, settled, place }));
         }
         Ok(())
     }

@@ -43,8 +43,9 @@ pub(super) struct Lane {
     settled: Seq,
     /// Everything up to here was settled before logs were kept: it is in documents alone.
     pub(super) forgotten: Seq,
-    /// Whether some of that came here with documents alone, if at all: then nothing is said of what is stored of it.
-    pub(super) is_partial: bool,
+    /// Where that is in leaders' logs, if it comes here with documents alone: who reads it waits for them, and nothing is said
+    /// of what is stored of this log.
+    pub(super) partial: Frontier,
     /// Everything up to here is in this storage, durable or not.
     pub(super) stored: Seq,
     /// The last write that was heard of, whether it is still here or not.
@@ -157,7 +158,7 @@ struct Undoing {
 #[derive(Debug)]
 pub(super) struct Mark {
     pub(super) forgotten: Seq,
-    pub(super) is_partial: bool,
+    pub(super) partial: Frontier,
     pub(super) settled: Seq,
     pub(super) place: Frontier,
 }
@@ -290,22 +291,22 @@ impl Outbox {
 
     /// Where a lane stood when this storage was used before.
     pub(super) fn mark(&mut self, origin: Origin, mark: Mark) {
-        let Mark { forgotten, is_partial, settled, place } = &mark;
+        let Mark { forgotten, partial, settled, place } = &mark;
         let (forgotten, settled) = (*forgotten, *settled);
         let lane = self.lane(origin);
         lane.forgotten = forgotten;
-        lane.is_partial = *is_partial;
+        lane.partial = partial.clone();
         lane.heard = lane.heard.max(forgotten);
         self.settle(origin, settled, place);
     }
 
     /// What is settled up to `seq` and not here as writes comes with the documents: until then no read passes for it.
-    pub(super) fn forget_unheard(&mut self, origin: Origin, seq: Seq) {
+    pub(super) fn forget_unheard(&mut self, origin: Origin, seq: Seq, place: &Frontier) {
         let retains = self.retains;
         let lane = self.lane(origin);
         if retains && lane.heard < seq {
             lane.forgotten = seq;
-            lane.is_partial = true;
+            lane.partial.join(place);
         }
     }
 
@@ -653,8 +654,8 @@ impl Outbox {
             return self.settled(origin, seq).map(|_| Frontier::default()).or_else(|| is_here.then(Frontier::default));
         }
         if self.retains && is_here {
-            let is_kept = self.lanes.get(&origin).is_some_and(|lane| seq > lane.forgotten);
-            return if is_kept { Some(Frontier::default()) } else { self.settled(origin, seq) };
+            let kept = self.lanes.get(&origin).filter(|lane| seq > lane.forgotten);
+            return kept.map(|lane| lane.partial.clone()).or_else(|| self.settled(origin, seq));
         }
         self.settled(origin, seq).or_else(|| is_here.then(Frontier::default))
     }

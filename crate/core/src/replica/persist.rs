@@ -237,7 +237,8 @@ impl Replica {
             let Some(lane) = self.outbox.get(*origin) else { continue };
             let mut value = Writer::default();
             let (settled, place) = lane.settled();
-            place.encode(value.uint(lane.forgotten.0).byte(u8::from(lane.is_partial)).uint(settled.0));
+            lane.partial.encode(value.uint(lane.forgotten.0));
+            place.encode(value.uint(settled.0));
             ops.push(StoreOp::Put { table: Table::Meta, key: super::open::lane_key(*origin), value: value.0 });
         }
     }

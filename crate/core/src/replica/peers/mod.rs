@@ -456,7 +456,7 @@ impl Replica {
         }
         let mut news = Vec::new();
         for origin in stored.iter() {
-            let lane = self.outbox.get(*origin).filter(|lane| !lane.is_partial);
+            let lane = self.outbox.get(*origin).filter(|lane| lane.partial.is_empty());
             let Some(seq) = lane.map(|lane| lane.stored) else { continue };
             if self.peers.told_stored.get(origin).is_none_or(|told| *told < seq) {
                 self.peers.told_stored.insert(*origin, seq);
@@ -564,7 +564,7 @@ impl Replica {
         if self.outbox.lane_of(origin).settled().0 >= seq {
             return;
         }
-        self.outbox.forget_unheard(origin, seq);
+        self.outbox.forget_unheard(origin, seq, &place);
         self.outbox.settle(origin, seq, &place);
         // Logs are kept: nothing leaves storage for it.
         let settled = vec![(origin, seq, place.clone())];

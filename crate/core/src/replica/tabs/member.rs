@@ -106,7 +106,7 @@ impl Replica {
                 continue; // Nobody can have settled what was not written.
             }
             let is_news = self.outbox.get(origin).is_none_or(|lane| lane.settled().0 < seq);
-            self.outbox.forget_unheard(origin, seq);
+            self.outbox.forget_unheard(origin, seq, &place);
             for part in self.outbox.settle(origin, seq, &place).into_iter().flat_map(|write| write.parts) {
                 place.epochs().for_each(|(epoch, lsn)| self.docs.reaches(&part.doc, epoch, lsn));
                 let updates = Updates { reach: place.clone(), updates: vec![part.update] };
