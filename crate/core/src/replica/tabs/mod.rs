@@ -317,13 +317,10 @@ impl Replica {
     /// Answers a tab that asks where everybody stands.
     fn tell_where_this_stands(&mut self) {
         let is_holder = self.tabs.is_holder();
-        let mine = |origin: Origin, foreign: bool| origin == self.tabs.own || (is_holder && !foreign);
-        let lanes: Vec<Origin> = self
-            .outbox
-            .lanes()
-            .filter(|(origin, lane)| mine(*origin, lane.is_foreign))
-            .map(|(origin, _)| origin)
-            .collect();
+        // A tab that is frozen tells nobody what others have heard of it.
+        let mine = |origin: Origin| origin == self.tabs.own || is_holder;
+        let lanes: Vec<Origin> =
+            self.outbox.lanes().filter(|(origin, _)| mine(*origin)).map(|(origin, _)| origin).collect();
         let settled = |origin: &Origin| {
             let (seq, place) = self.outbox.get(*origin)?.settled();
             (seq > Seq(0)).then(|| (*origin, seq, place.clone()))

@@ -155,6 +155,11 @@ impl Replica {
         }
         self.store_acknowledged();
         self.docs.hold(&mut self.persister);
+        // Before it answers for any document: of writes of a tab that froze, a later one may have heard from nobody.
+        if self.tabs.has_others() {
+            let lanes: Vec<Origin> = self.outbox.lanes().map(|(origin, _)| origin).collect();
+            lanes.into_iter().for_each(|origin| self.tell_writes_after(origin, Seq(0)));
+        }
         self.hold_peers();
         // Of tabs that have gone since storage was read.
         let gone =
