@@ -266,6 +266,8 @@ impl Docs {
         for doc in self.open.values_mut() {
             doc.frontier = if doc.follows == Follows::Stream { self.stream.clone() } else { doc.frontier.clone() };
             doc.follows = Follows::Nothing;
+            // What this tab shows is not all stored. Whoever stores from here on says what is held.
+            doc.is_held = false;
             if doc.loading == Loading::Wanted {
                 doc.loading = Loading::Asked;
             }
