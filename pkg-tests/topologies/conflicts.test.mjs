@@ -45,9 +45,9 @@ test("both replicas are told exactly the concurrent overwrites, once", async () 
       expected.set(name, [ofA, ofB]);
     }
     if (round > 0) {
-      a.nested().set("inner", { round, by: "a" });
-      b.nested().set("inner", { round, by: "b" });
-      expected.set("inner", [{ round, by: "a" }, { round, by: "b" }]);
+      a.nested().set("inner", { by: "a", round });
+      b.nested().set("inner", { by: "b", round });
+      expected.set("inner", [{ by: "a", round }, { by: "b", round }]);
     } else {
       a.map.delete("deleted on one side");
       b.map.set("deleted on one side", 2);
