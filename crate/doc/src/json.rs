@@ -14,14 +14,13 @@ use yrs::{Any, Array, ArrayRef, GetString, Map, MapRef, Number, Out, ReadTxn, Te
 
 use crate::error::DocError;
 use crate::handle::{Kind, name_of};
-use crate::order::sort_by_key;
 
 /// The keys under which a root that is both shows its parts.
 const ENTRIES_KEY: &str = "entries";
 const SEQUENCE_KEY: &str = "sequence";
 
 /// How deep shared types may nest before what is deeper shows as null. Only a hostile writer nests that deep.
-pub(crate) const MAX_SHARED_DEPTH: usize = 200;
+const MAX_SHARED_DEPTH: usize = 200;
 
 pub(crate) fn whole_document(txn: &TransactionMut<'_>) -> Any {
     let roots = txn.root_refs().map(|(name, out)| (name.to_owned(), to_json(out, txn)));
@@ -102,7 +101,7 @@ fn holds_values(branch: BranchPtr, txn: &TransactionMut<'_>) -> bool {
     in_text < ArrayRef::from(branch).len(txn)
 }
 
-pub(crate) fn units(value: &Out) -> u32 {
+fn units(value: &Out) -> u32 {
     match value {
         Out::Any(Any::String(text)) => text.encode_utf16().count() as u32,
         _ => 1,
@@ -136,7 +135,7 @@ fn write_json(value: &Any, out: &mut String) {
         Any::Array(values) => write_list(values.iter(), '[', ']', out, write_json),
         Any::Map(entries) => {
             let mut entries: Vec<_> = entries.iter().filter(|(_, value)| !matches!(value, Any::Undefined)).collect();
-            sort_by_key(&mut entries, |(key, _)| *key);
+            entries.sort_unstable_by_key(|(key, _)| *key);
             write_list(entries.into_iter(), '{', '}', out, |(key, value), out| {
                 write_string(key, out);
                 out.push(':');

@@ -20,7 +20,6 @@ impl Document {
         self.held = fresh.held;
         self.wide_characters = fresh.wide_characters;
         self.attach_again();
-        self.watch_again();
         Ok(())
     }
 }

@@ -16,7 +16,6 @@ use crate::value::{
     value_to_js,
 };
 
-pub(crate) mod conflicts;
 pub(crate) mod error;
 mod events;
 

@@ -38,7 +38,6 @@ export interface NodeStatus {
     readonly members: readonly MemberStatus[];
     readonly mergedEntries: number;
     readonly elections: number;
-    readonly topology: string;
   } | null;
 }
 

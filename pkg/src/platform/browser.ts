@@ -2,7 +2,6 @@
 
 import { HeadwaterError } from "../errors.js";
 import { IndexedDbStore } from "../store/indexeddb.js";
-import { joinTabs } from "../tabs/browser-tabs.js";
 import { once, type Platform, type WebSocketClass } from "./platform.js";
 
 /** The platform, with the address of the wasm. */
@@ -10,8 +9,7 @@ export function browserPlatform(wasmUrl: () => URL): Platform {
   return {
     module: once(() => load(wasmUrl())),
     webSocket: async () => WebSocket as unknown as WebSocketClass,
-    openStore: (name) => IndexedDbStore.open(name),
-    joinTabs,
+    openStore: (database, localName) => IndexedDbStore.open(database, localName),
     now: () => performance.now(),
     onWake,
   };

@@ -2,7 +2,6 @@
 
 import { toHeadwaterError } from "../errors.js";
 import type { Store } from "../store/store.js";
-import type { Tabs } from "../tabs/tabs.js";
 
 /** One host. Nothing of it is called before a database is opened. */
 export interface Platform {
@@ -13,13 +12,7 @@ export interface Platform {
   webSocket(): Promise<WebSocketClass>;
 
   /** Opens storage that survives the process. */
-  openStore(name: string): Promise<Store>;
-
-  /**
-   * Joins the others that have storage of this name open. `undefined`, or not there at all, where openings cannot find each
-   * other: then each works alone.
-   */
-  joinTabs?(name: string, origin: bigint): Promise<Tabs | undefined>;
+  openStore(database: string, localName: string): Promise<Store>;
 
   /** Milliseconds of a clock that never goes back. */
   now(): number;

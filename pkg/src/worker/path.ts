@@ -8,13 +8,10 @@ export type PublicTarget =
   | { readonly kind: "sync" | "status"; readonly database: string }
   | { readonly kind: "doc"; readonly database: string; readonly doc: string };
 
-/** What operators may have done. */
-const COMMANDS = ["switchover", "promote", "topology"] as const;
-
 /** What members of its group and operators may ask. */
 export type PrivateTarget =
   | { readonly kind: "group"; readonly database: string }
-  | { readonly kind: "admin"; readonly database: string; readonly command: (typeof COMMANDS)[number] };
+  | { readonly kind: "admin"; readonly database: string; readonly command: "switchover" | "promote" };
 
 /** What a path asks for. */
 export type Target = { readonly kind: "health" | "metrics" } | PublicTarget | PrivateTarget;
@@ -50,16 +47,13 @@ function makerOf(what: string | undefined, rest: readonly string[]): ((database:
     case "group":
       return rest.length === 0 ? (database) => ({ kind: what, database }) : undefined;
     case "admin":
-      return adminOf(rest.length === 1 ? COMMANDS.find((known) => known === command) : undefined);
+      if (rest.length !== 1 || (command !== "switchover" && command !== "promote")) return undefined;
+      return (database) => ({ kind: what, database, command });
     case "docs":
       return (database) => ({ kind: "doc", database, doc: rest.map(decode).join("/") });
     default:
       return undefined;
   }
-}
-
-function adminOf(command: (typeof COMMANDS)[number] | undefined): ((database: string) => Target) | undefined {
-  return command === undefined ? undefined : (database) => ({ kind: "admin", database, command });
 }
 
 function decode(part: string): string {

@@ -21,12 +21,8 @@ pub struct Sums {
     pub writes: u64,
     /// What they went through.
     pub coverage: Coverage,
-    /// What reads and writes were worth, where one leads.
+    /// What reads and writes were worth.
     pub tally: Tally,
-    /// The same where several lead, at times or always, and how many runs those were.
-    pub several: Tally,
-    /// How many of the runs had several leaders.
-    pub runs_of_several: u64,
     /// Runs that broke a promise, by seed.
     pub failures: Vec<Report>,
 }
@@ -37,12 +33,7 @@ impl Sums {
         self.events += report.events;
         self.writes += report.writes;
         self.coverage.add(&report.coverage);
-        if report.leads_several {
-            self.runs_of_several += 1;
-            self.several.add(&report.tally);
-        } else {
-            self.tally.add(&report.tally);
-        }
+        self.tally.add(&report.tally);
         if report.violation.is_some() {
             self.failures.push(report);
         }

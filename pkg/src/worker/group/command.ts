@@ -2,7 +2,6 @@
 
 import { malformed } from "../../errors.js";
 import { known, optional } from "../../options.js";
-import { TOPOLOGIES } from "./config.js";
 
 /** How long a switchover may take unless it is said. */
 const TIMEOUT_MS = 10_000;
@@ -13,8 +12,7 @@ const PROMOTE_MS_MAX = 30_000;
 /** A command. */
 export type Command =
   | { readonly name: "switchover"; readonly to: string | undefined; readonly timeoutMs: number }
-  | { readonly name: "promote"; readonly member: string | undefined; readonly acceptDataLoss: boolean }
-  | { readonly name: "topology"; readonly to: string; readonly timeoutMs: number };
+  | { readonly name: "promote"; readonly member: string | undefined; readonly acceptDataLoss: boolean };
 
 /** What a command did. */
 export interface Done {
@@ -31,8 +29,8 @@ export function patienceMs(command: Command): number {
   return command.name === "promote" ? PROMOTE_MS_MAX : command.timeoutMs + TIMEOUT_MS;
 }
 
-/** Reads the body of a request; an empty one is one without options. The topology may stand in the query instead. */
-export function parseCommand(name: Command["name"], body: string, query: URLSearchParams): Command {
+/** Reads the body of a request; an empty one is one without options. */
+export function parseCommand(name: Command["name"], body: string): Command {
   const options = (body.trim() === "" ? {} : parse(body)) as Record<string, never>;
   if (name === "promote") {
     known(options, ["member", "acceptDataLoss"], name);
@@ -43,14 +41,11 @@ export function parseCommand(name: Command["name"], body: string, query: URLSear
   }
   known(options, ["to", "timeoutMs"], name);
   const { to, timeoutMs = TIMEOUT_MS } = options;
-  optional(to as undefined, "string", "to");
+  optional(to, "string", "to");
   if (!Number.isSafeInteger(timeoutMs) || timeoutMs < 1 || timeoutMs > TIMEOUT_MS_MAX) {
     throw malformed(`timeoutMs is ${JSON.stringify(timeoutMs)}; it is 1 to ${TIMEOUT_MS_MAX} milliseconds`);
   }
-  if (name === "switchover") return { name, to, timeoutMs };
-  const topology = to ?? query.get("to");
-  if (topology !== null && TOPOLOGIES.includes(topology)) return { name, to: topology, timeoutMs };
-  throw malformed(`to is ${JSON.stringify(topology)}; it can be ${TOPOLOGIES.join(" or ")}`);
+  return { name, to, timeoutMs };
 }
 
 function parse(body: string): unknown {

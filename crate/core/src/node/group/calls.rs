@@ -52,11 +52,7 @@ impl Node {
     // The epoch in whose name this member speaks.
     fn known_epoch(&self) -> Epoch {
         let group = self.g_ref();
-        match group.since() {
-            Some(since) => since,
-            None if group.is_leading() => self.log.epoch,
-            None => group.promised,
-        }
+        if group.is_leading() { self.log.epoch } else { group.promised }
     }
 
     pub(super) fn reply(&mut self, call: u64, answer: Answer) {
