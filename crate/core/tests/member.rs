@@ -50,6 +50,13 @@ fn config(me: &str) -> Config {
         }),
     }
 }
+/// A member holds these rows, too.
+fn take_in(state: &mut Frontier, rows: &[Vec<u8>]) {
+    for row in rows {
+        let segment = Segment::from_bytes(row).unwrap();
+        state.advance_epoch(segment.epoch, segment.last());
+    }
+}
 impl Rig {
     fn new(me: &str, disk: Disk, record: Option<(String, u64)>, now: u64) -> Self {
         Self {
@@ -194,10 +201,7 @@ fn off() -> Result<Reply, Error> {
 fn mirror(state: &mut Frontier, c: &Call) -> Option<Result<Reply, Error>> {
     match &c.ask {
         Ask::Append(a) => {
-            for r in &a.rows {
-                let s = Segment::from_bytes(r).unwrap();
-                state.advance_epoch(s.epoch, s.last());
-            }
+            take_in(state, &a.rows);
             Some(held(c.epoch.0, "a", state.clone()))
         }
         _ => Some(off()),
@@ -275,10 +279,7 @@ fn a_leader_that_lost_its_disk_does_not_vote_for_itself_as_if_it_were_new() {
             (_, "c") => Some(off()),
             (Ask::Promise, _) => Some(held(c.epoch.0, "b", state.clone())),
             (Ask::Append(x), _) => {
-                for r in &x.rows {
-                    let s = Segment::from_bytes(r).unwrap();
-                    state.advance_epoch(s.epoch, s.last());
-                }
+                take_in(&mut state, &x.rows);
                 Some(held(c.epoch.0, "b", state.clone()))
             }
             _ => Some(off()),
@@ -290,10 +291,7 @@ fn a_leader_that_lost_its_disk_does_not_vote_for_itself_as_if_it_were_new() {
     for _ in 0..5 {
         b.answer_all(&mut |to, c| match (&c.ask, to) {
             (Ask::Append(x), "a") => {
-                for r in &x.rows {
-                    let s = Segment::from_bytes(r).unwrap();
-                    state.advance_epoch(s.epoch, s.last());
-                }
+                take_in(&mut state, &x.rows);
                 Some(held(c.epoch.0, "b", state.clone()))
             }
             _ => Some(off()),
@@ -301,7 +299,6 @@ fn a_leader_that_lost_its_disk_does_not_vote_for_itself_as_if_it_were_new() {
         b.tick(400);
     }
     let at_quorum = b.said.iter().any(|(_, f)| matches!(f, NodeFrame::Ack { stage: Stage::Quorum, .. }));
-    println!("at quorum {at_quorum}; joined {:?}", b.record().joined);
     assert!(at_quorum);
     // b's disk is lost; a is down. b and c elect.
     let record = b.record.clone();

@@ -23,6 +23,7 @@ use super::io::{Admin, Event};
 use super::{Node, Output};
 use crate::backoff::Backoff;
 use crate::error::{Code, Error};
+use crate::frame::{Extensions, Served};
 use crate::frontier::Frontier;
 use crate::group::concern::Progress;
 use crate::group::{Concern, GroupConfig, Member, MemberName, Minority, Record, Role as MemberRole, Settings};
@@ -421,14 +422,10 @@ impl Node {
     }
 
     /// What a replica is told of the member that it is connected to: its role, and its name.
-    pub(super) fn welcome_extensions(&self) -> Vec<(u64, Vec<u8>)> {
-        let Some(group) = &self.group else { return Vec::new() };
-        let role = match &group.role {
-            Role::Leading(_) => 1,
-            Role::Following { .. } => 2,
-            Role::Candidate(_) => 3,
-        };
-        vec![(1, vec![role]), (2, group.me().as_str().as_bytes().to_vec())]
+    pub(super) fn welcome_extensions(&self) -> Extensions {
+        let served =
+            self.group.as_ref().map(|group| Served { role: Some(group.role.name()), member: Some(group.me().clone()) });
+        served.unwrap_or_default().to_extensions()
     }
 
     /// Why no client is served now, if so.

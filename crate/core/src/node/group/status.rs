@@ -4,14 +4,19 @@ use super::{Node, Role};
 use crate::ids::Millis;
 use crate::node::io::{GroupStatus, MemberStatus, RoleName};
 
-impl Node {
-    pub(in crate::node) fn group_status(&self, now: Millis) -> Option<GroupStatus> {
-        let group = self.group.as_ref()?;
-        let role = match &group.role {
+impl Role {
+    pub(super) fn name(&self) -> RoleName {
+        match self {
             Role::Leading(_) => RoleName::Leader,
             Role::Following { .. } => RoleName::Follower,
             Role::Candidate(_) => RoleName::Candidate,
-        };
+        }
+    }
+}
+
+impl Node {
+    pub(in crate::node) fn group_status(&self, now: Millis) -> Option<GroupStatus> {
+        let group = self.group.as_ref()?;
         let epoch = self.log.epoch;
         let members = group.peers.iter().map(|(name, peer)| {
             let held = peer.held.clone();
@@ -32,7 +37,7 @@ impl Node {
         });
         Some(GroupStatus {
             me: group.config.me.clone(),
-            role,
+            role: group.role.name(),
             leader: group.leader().cloned(),
             promised: group.promised,
             quorum: group.quorum,
