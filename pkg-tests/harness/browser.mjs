@@ -28,6 +28,12 @@ const OPTIONS = {
   ],
 };
 
+/**
+ * Whether the page is the test page, which it is by its path unless this says otherwise, and what runs in it before any
+ * script of its own.
+ * @typedef {{ isTestPage?: boolean, init?: () => void }} VisitOptions
+ */
+
 /** One Chromium with several contexts. */
 export class Browser {
   #browser;
@@ -37,9 +43,14 @@ export class Browser {
     this.#browser = browser;
   }
 
-  /** Starts a browser; it ends with its owner. @param {import("./cleanup.mjs").Owner} owner */
-  static async start(owner) {
-    const browser = await chromium.launch({ ...OPTIONS, executablePath: chromiumBinary() });
+  /**
+   * Starts a browser; it ends with its owner. `args` are Chromium's own, besides ours.
+   * @param {import("./cleanup.mjs").Owner} owner
+   * @param {{ args?: string[] }} [options]
+   */
+  static async start(owner, { args = [] } = {}) {
+    const launch = { ...OPTIONS, args: [...OPTIONS.args, ...args] };
+    const browser = await chromium.launch({ ...launch, executablePath: chromiumBinary() });
     owner.after(() => browser.close());
     return new Browser(browser);
   }
@@ -47,7 +58,7 @@ export class Browser {
   /**
    * A page in a context of its own, with nothing stored.
    * @param {string} url
-   * @param {{ isTestPage?: boolean }} [options]
+   * @param {VisitOptions} [options]
    */
   async visit(url, options) {
     const context = await this.#browser.newContext();
@@ -81,10 +92,14 @@ export class Profile {
     return profile;
   }
 
-  /** Opens a page, in a browser process that is launched if there is none. @param {string} url */
-  async visit(url) {
+  /**
+   * Opens a page, in a browser process that is launched if there is none.
+   * @param {string} url
+   * @param {VisitOptions} [options]
+   */
+  async visit(url, options) {
     this.#context ??= await this.#launch();
-    return visit(this.#context, url);
+    return visit(this.#context, url, options);
   }
 
   /** Kills the browser with all its processes, and waits until they are gone. */
@@ -118,10 +133,11 @@ export class Profile {
  * Loads a page; the test page is waited for until it has imported the package.
  * @param {import("playwright-core").BrowserContext} context
  * @param {string} url
- * @param {{ isTestPage?: boolean }} [options]
+ * @param {VisitOptions} [options]
  */
-async function visit(context, url, { isTestPage = new URL(url).pathname === "/" } = {}) {
+async function visit(context, url, { isTestPage = new URL(url).pathname === "/", init } = {}) {
   const page = await context.newPage();
+  if (init !== undefined) await page.addInitScript(init);
   page.on("pageerror", (error) => console.log(`page: ${error.stack ?? error.message}`));
   page.on("console", (message) => {
     // Refused connections are part of the tests, and the browser reports each.

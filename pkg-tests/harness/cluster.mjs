@@ -91,9 +91,11 @@ export class Cluster {
   /**
    * Starts a group on empty disks; it ends with its owner. Without `isGroup` the nodes know nothing of each other.
    * @param {import("./cleanup.mjs").Owner} owner
-   * @param {{ members?: Member[], quorum?: number, settings?: object, isGroup?: boolean }} [options]
+   * @param {{
+   *   members?: Member[], quorum?: number, topology?: "single-leader" | "multi-leader", settings?: object, isGroup?: boolean,
+   * }} [options]
    */
-  static async start(owner, { members = MEMBERS, quorum = 2, settings = {}, isGroup = true } = {}) {
+  static async start(owner, { members = MEMBERS, quorum = 2, topology, settings = {}, isGroup = true } = {}) {
     const etcd = await Etcd.start(owner);
     const nodes = members.map((member) => new ClusterNode(member));
     const etcdPort = { port: Number(new URL(etcd.url).port) };
@@ -104,7 +106,7 @@ export class Cluster {
     }
     const cluster = new Cluster(etcd, nodes);
     const start = async (/** @type {ClusterNode} */ node) => {
-      const env = isGroup ? environment(node, nodes, { quorum, settings }) : {};
+      const env = isGroup ? environment(node, nodes, { quorum, topology, settings }) : {};
       node.worker = await Worker.start(owner, { config: CONFIG, env });
     };
     await Promise.all(nodes.map(start));
@@ -236,12 +238,12 @@ export class Cluster {
  * What a member is told: its own way to each of the others.
  * @param {ClusterNode} node
  * @param {ClusterNode[]} nodes
- * @param {{ quorum: number, settings: object }} options
+ * @param {{ quorum: number, topology: string | undefined, settings: object }} options
  */
-function environment(node, nodes, { quorum, settings }) {
+function environment(node, nodes, { quorum, topology, settings }) {
   const members = nodes.map(({ member, name, url }) => ({ ...member, address: node.to.get(name)?.url ?? url }));
   return {
-    HEADWATER_GROUP: JSON.stringify({ self: node.name, quorum, members, settings }),
+    HEADWATER_GROUP: JSON.stringify({ self: node.name, quorum, topology, members, settings }),
     HEADWATER_LEASE: JSON.stringify({ etcd: [node.etcd.url] }),
     HEADWATER_NODE_SECRET: SECRET,
   };

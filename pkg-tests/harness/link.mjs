@@ -63,6 +63,9 @@ export class Link {
     return this.#pairs.size;
   }
 
+  /** Called with their number when it has changed. @type {(open: number) => void} */
+  onOpen = () => {};
+
   /** Ends all connections; new ones are accepted unless they are refused. */
   cut() {
     for (const pair of this.#pairs) pair.end();
@@ -100,7 +103,10 @@ export class Link {
     const worker = connect({ port, host: "127.0.0.1", noDelay: true });
     const pair = new Pair(this, client, worker, (direction) => this.#stalled.has(direction));
     this.#pairs.add(pair);
-    pair.onEnd = () => void this.#pairs.delete(pair);
+    this.onOpen(this.open);
+    pair.onEnd = () => {
+      if (this.#pairs.delete(pair)) this.onOpen(this.open);
+    };
   }
 }
 

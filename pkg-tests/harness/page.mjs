@@ -24,6 +24,17 @@ export function phase(db, wanted) {
   return told((look) => db.on("status", look), () => db.status.phase === wanted);
 }
 
+/** Resolves when a database is connected to so many peers. @param {import("headwater").Database} db @param {number} count */
+export function peered(db, count) {
+  const connected = () => db.peers.filter(({ isDirect }) => isDirect).length;
+  return told((look) => db.on("peers", look), () => connected() === count);
+}
+
+/** Resolves when a mesh is connected to so many members. @param {import("headwater").Mesh} mesh @param {import("headwater").Database} db @param {number} count */
+export function meshed(mesh, db, count) {
+  return told((look) => both(mesh.on("peer", look), db.on("peers", look)), () => mesh.members.length === count);
+}
+
 /** Resolves when the leader has acknowledged everything. @param {import("headwater").Database} db */
 export function settled(db) {
   return told((look) => db.on("pending", look), () => db.pending.count === 0);
@@ -73,6 +84,11 @@ export async function type(doc, edits, { from, to, perTurn = 100, onEdit }) {
     if ((at + 1) % perTurn === 0) await macrotask();
   }
   return receipt;
+}
+
+/** @param {(() => void)[]} offs */
+function both(...offs) {
+  return () => offs.forEach((off) => off());
 }
 
 /**

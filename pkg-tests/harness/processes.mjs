@@ -12,8 +12,13 @@ import { until } from "./until.mjs";
  * @param {import("node:child_process").ChildProcess} child
  */
 export async function freeze(child) {
-  child.kill("SIGSTOP");
-  await until(() => isStopped(/** @type {number} */ (child.pid)), { what: "every thread has stopped", everyMs: 1 });
+  await freezeProcess(/** @type {number} */ (child.pid));
+}
+
+/** The same for a process that is not ours to begin with, such as a browser's renderer. @param {number} pid */
+export async function freezeProcess(pid) {
+  process.kill(pid, "SIGSTOP");
+  await until(() => isStopped(pid), { what: "every thread has stopped", everyMs: 1 });
 }
 
 /** It goes on where it was. @param {import("node:child_process").ChildProcess} child */

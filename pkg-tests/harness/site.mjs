@@ -17,6 +17,12 @@ const TYPES = new Map([
   [".map", "application/json"],
 ]);
 
+/** Scripts that pages import besides the package. */
+const SCRIPTS = new Map([
+  ["/page.js", "harness/page.mjs"],
+  ["/tabs-page.js", "topologies/tabs-page.mjs"],
+]);
+
 const PAGE = `<!doctype html>
 <html lang="en">
 <meta charset="utf-8"><title>Headwater</title><link rel="icon" href="data:,">
@@ -71,7 +77,8 @@ export class Site {
     if (pathname === "/") return send(response, "text/html", PAGE);
     if (pathname === "/blank") return send(response, "text/html", BLANK);
     if (pathname === "/trace.json") return send(response, "application/json", traceJson());
-    if (pathname === "/page.js") return sendFile(response, join(ROOT, "pkg-tests/harness/page.mjs"), "text/javascript");
+    const script = SCRIPTS.get(pathname);
+    if (script !== undefined) return sendFile(response, join(ROOT, "pkg-tests", script), "text/javascript");
     if (pathname.startsWith("/headwater/")) {
       const name = normalize(pathname.slice("/headwater/".length));
       return sendFile(response, join(ROOT, "pkg/dist", name), TYPES.get(extname(name)));

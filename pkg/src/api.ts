@@ -5,6 +5,11 @@ export { Database, type DatabaseEvents, type Pending } from "./database.js";
 export { Document, type DocumentChange, type DocumentEvents } from "./document.js";
 export { type ErrorCode, HeadwaterError } from "./errors.js";
 export type { Open } from "./open.js";
+export type { PeerPort } from "./peers/carrier.js";
+export { type JoinPeersOptions, Mesh, type MeshError, type MeshEvents } from "./peers/mesh.js";
+export type { Authorize, ConnectPeerOptions, PeerOptions } from "./peers/options.js";
+export { Peer, type PeerStatus } from "./peers/peer.js";
+export type { Signal } from "./peers/signal.js";
 export { Receipt } from "./receipt.js";
 export { Session } from "./session.js";
 export {

@@ -5,9 +5,13 @@ import type { Degraded, Engine } from "./engine.js";
 import { Emitter } from "./emitter.js";
 import { type HeadwaterError, malformed } from "./errors.js";
 import { checkFunction, checkTransact, timeoutOf } from "./options.js";
+import { type JoinPeersOptions, Mesh } from "./peers/mesh.js";
+import type { ConnectPeerOptions } from "./peers/options.js";
+import type { Peer, PeerStatus } from "./peers/peer.js";
+import type { PeerPort } from "./peers/carrier.js";
 import type { Receipt } from "./receipt.js";
 import { Session } from "./session.js";
-import type { DatabaseStatus, TransactOptions, WaitOptions } from "./types.js";
+import type { Conflict, DatabaseStatus, TransactOptions, WaitOptions } from "./types.js";
 
 /** How long `doc` waits for local storage unless told otherwise. */
 const LOAD_MS = 30_000;
@@ -26,14 +30,21 @@ export interface Pending {
 
 /** What a database tells. */
 export interface DatabaseEvents {
-  /** The phase, the node, the epoch, the storage or the error has changed. Not told: `lag` and `isStored`, which every write moves. */
+  /** The phase, the node, the epoch, the tab's part, the storage or the error has changed. Not told: `lag` and `isStored`, which every write moves. */
   status: DatabaseStatus;
   /** The number or the weight of pending writes has changed. */
   pending: Pending;
+  /** A peer is connected or not any more, or one was heard of by way of others. Not told: `behind`, which every write moves. */
+  peers: readonly PeerStatus[];
   /** A wait for a write's concern was content with less, as its {@link Degrade} option allows. */
   degraded: Degraded;
   /** A rejected write was taken back: this document was made anew from what stands. Its types' observers were told. */
   reset: { readonly doc: string };
+  /**
+   * A value of a map lost against another one that was set without knowing it: see {@link Conflict}. Told once for each, after
+   * the observers, of what arrives from when the first listener is added; a listener may set the key anew.
+   */
+  conflict: Conflict;
   /**
    * A document was taken out: it could not be read from storage, or not take in what came. Its reads and writes throw
    * the error; `doc` tries anew. Other documents go on.
@@ -50,6 +61,8 @@ export class Database {
   readonly #emitter = new Emitter<DatabaseEvents>();
   #toldStatus = "";
   #toldPending = "";
+  #toldPeers = "";
+  #mesh: Mesh | undefined;
 
   /** Made by `open`. */
   constructor(name: string, engine: Engine, hasLeader: boolean) {
@@ -59,6 +72,7 @@ export class Database {
     engine.emitter.on("changed", () => this.#tell());
     engine.emitter.on("degraded", (event) => this.#emitter.emit("degraded", event));
     engine.emitter.on("reset", (event) => this.#emitter.emit("reset", event));
+    engine.emitter.on("conflict", (event) => this.#emitter.emit("conflict", event));
     engine.emitter.on("unloadable", (event) => this.#emitter.emit("unloadable", event));
   }
 
@@ -96,17 +110,47 @@ export class Database {
     return this.#engine.status();
   }
 
+  /** The replicas that this one knows of, as of now. */
+  get peers(): readonly PeerStatus[] {
+    return this.#engine.peers.list();
+  }
+
+  /**
+   * Connects this replica to another one of the same database by anything that carries messages: no leader is needed, and
+   * none is in the way. Each gets what it lacks, and passes on what the other lacks, so that chains work too. Both sides
+   * call it, each with its end of the port.
+   *
+   * The token is passed to the other side, whose `authorize` decides. **Without `authorize` every peer that holds the other
+   * end of the port is accepted.** Throws `MALFORMED` if the port is none.
+   */
+  connectPeer(port: PeerPort, options: ConnectPeerOptions = {}): Peer {
+    return this.#engine.peers.connect(port, options);
+  }
+
+  /**
+   * Joins all others who have joined the same database, by WebRTC: finds them, connects to each, and connects again what
+   * breaks. Signals go through the node that the database is connected to, or through what the application passes.
+   */
+  joinPeers(options: JoinPeersOptions = {}): Mesh {
+    this.#engine.checkOpen();
+    if (this.#mesh?.isClosed === false) throw malformed("the database has joined its peers already; close the mesh first");
+    this.#mesh = new Mesh({ database: this.name, engine: this.#engine, hasLeader: this.#hasLeader }, options);
+    return this.#mesh;
+  }
+
   /** Adds a listener; answers how to remove it. */
   on<Name extends keyof DatabaseEvents>(name: Name, listener: (event: DatabaseEvents[Name]) => void): () => void {
     // What has changed while nobody listened is no news, and what changes from here on is, whatever was told before.
     if (!this.#emitter.has(name)) {
       if (name === "status") this.#toldStatus = statusKey(this.status);
+      if (name === "conflict") this.#engine.tellConflicts();
       if (name === "pending" && this.#engine.death === undefined) this.#toldPending = pendingKey(this.pending);
+      if (name === "peers" && this.#engine.death === undefined) this.#toldPeers = peersKey(this.peers);
     }
     return this.#emitter.on(name, listener);
   }
 
-  /** Closes the connection and opens none until {@link connect}. Reads and writes go on locally. */
+  /** Closes the connection, which all tabs share, and opens none until {@link connect}. Reads and writes go on locally. */
   disconnect(): void {
     this.#pause(true);
   }
@@ -121,6 +165,8 @@ export class Database {
    * everything it rejects, with `TIMEOUT` after 10 seconds or with what storage said; it is closed then, too.
    */
   close(): Promise<void> {
+    // While it can still say that it leaves.
+    this.#mesh?.close();
     return this.#engine.close();
   }
 
@@ -153,12 +199,24 @@ export class Database {
         this.#emitter.emit("pending", pending);
       }
     }
+    if (this.#emitter.has("peers") && this.#engine.death === undefined) {
+      const { peers } = this;
+      const told = peersKey(peers);
+      if (told !== this.#toldPeers) {
+        this.#toldPeers = told;
+        this.#emitter.emit("peers", peers);
+      }
+    }
   }
 }
 
 /** What a status event tells of, as text to compare. */
-function statusKey({ phase, member, memberRole, epoch, generation, storage, error }: DatabaseStatus): string {
-  return JSON.stringify([phase, member, memberRole, epoch, generation, storage, error?.code, error?.message]);
+function statusKey({ phase, member, memberRole, epoch, generation, tab, storage, error }: DatabaseStatus): string {
+  return JSON.stringify([phase, member, memberRole, epoch, generation, tab, storage, error?.code, error?.message]);
+}
+
+function peersKey(peers: readonly PeerStatus[]): string {
+  return JSON.stringify(peers.map(({ id, isDirect }) => [id, isDirect]));
 }
 
 function pendingKey({ count, bytes }: Pending): string {

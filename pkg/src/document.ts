@@ -16,12 +16,14 @@ import {
   type SharedMap,
   type SharedText,
 } from "./shared/index.js";
-import type { TransactOptions } from "./types.js";
+import type { Conflict, TransactOptions } from "./types.js";
 
 /** What a document tells. */
 export interface DocumentEvents {
   /** It has changed: by a write made here, by what came from the leader, or by a reset. After its types' observers. */
   change: DocumentChange;
+  /** As {@link DatabaseEvents.conflict}, of this document. */
+  conflict: Conflict;
 }
 
 /** A change of a document. */
@@ -103,6 +105,7 @@ export class Document implements DocHost {
 
   /** Adds a listener; answers how to remove it. */
   on<Name extends keyof DocumentEvents>(name: Name, listener: (event: DocumentEvents[Name]) => void): () => void {
+    if (name === "conflict") this.#engine.tellConflicts();
     return this.#emitter.on(name, listener);
   }
 
@@ -124,6 +127,11 @@ export class Document implements DocHost {
   committed(receipt: Receipt): () => void {
     this.#lastReceipt = receipt;
     return this.#telling({ receipt, isReset: false });
+  }
+
+  /** @internal */
+  conflicted(conflict: Conflict): void {
+    this.#emitter.emit("conflict", conflict);
   }
 
   /** @internal Something has changed it from below; answers what to tell of it. */

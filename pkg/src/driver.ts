@@ -3,13 +3,14 @@
  * order, one timer. It decides nothing, and it runs user code only when nothing else is left to do.
  */
 
-import type { PersistEffect, ReplicaEffect, ScanEffect } from "./effects.js";
+import type { ConflictsEffect, PeerEffect, PersistEffect, ReplicaEffect, ScanEffect } from "./effects.js";
 import { fromPlain, HeadwaterError, reportUncaught, toHeadwaterError } from "./errors.js";
 import type { Replica } from "./generated/replica/glue.js";
 import type { Instance } from "./instance.js";
 import type { WebSocketClass } from "./platform/platform.js";
 import { Socket } from "./socket.js";
 import type { Store } from "./store/store.js";
+import type { Tabs } from "./tabs/tabs.js";
 import { onAbort, TIMER_MS_MAX, type WaitEnd, Waits } from "./waits.js";
 
 /** What a driver works with. */
@@ -19,6 +20,8 @@ export interface DriverParts {
   readonly store: Store;
   /** Where its nodes are, at least one, unless there is none to sync with. */
   readonly leader: { readonly urls: readonly string[]; readonly WebSocket: WebSocketClass } | undefined;
+  /** The other tabs on the same storage, unless it works alone. */
+  readonly tabs: Tabs | undefined;
   readonly now: () => number;
 }
 
@@ -29,7 +32,13 @@ export interface DriverEvents {
   /** A document cannot be had, or not any longer. Called at once and runs no user code; answers how to tell of it. */
   unloadable(doc: string, error: HeadwaterError): () => void;
   applied(docs: readonly string[]): void;
+  /** Something is to be done at a peer's port. Called at once and runs no user code; answers what is to be told. */
+  atPeer(effect: PeerEffect): (() => void) | undefined;
+  /** Another client of the node has a message for this one. */
+  signalled(from: bigint, bytes: Uint8Array): void;
   rebuilt(doc: string): void;
+  /** After `applied` of what brought them. */
+  conflicts(found: ConflictsEffect): void;
   /** Stages, pending writes or the status may have changed. */
   changed(): void;
   /** Storage has failed; the core goes on in memory. */
@@ -56,6 +65,17 @@ export class Driver {
       this.stop(cause);
       events.died(cause);
     };
+    parts.tabs?.begin({
+      // Browsers hold back the timers of hidden pages, not their messages: what is due is done when a visible tab speaks.
+      heard: (bytes) =>
+        this.tell((replica, now) => {
+          replica.tab(bytes, now);
+          replica.tick(now);
+        }),
+      hold: () => this.tell((replica, now) => replica.hold(now)),
+      unhold: () => this.tell((replica, now) => replica.unhold(now)),
+      gone: (origin) => this.tell((replica, now) => replica.tabGone(origin, now)),
+    });
     this.#schedule();
   }
 
@@ -106,13 +126,14 @@ export class Driver {
     });
   }
 
-  /** Ends all waits, the socket, the timer and the storage. */
+  /** Ends all waits, the socket, the timer, the storage, and then its place among the tabs, which others may take. */
   stop(reason: HeadwaterError): void {
     if (this.#isStopped) return;
     this.#isStopped = true;
     clearTimeout(this.#timer);
     this.#socket?.close();
     this.#parts.store.close();
+    this.#parts.tabs?.close();
     this.#waits.endAll(reason);
   }
 
@@ -161,6 +182,12 @@ export class Driver {
         return this.#socket?.send(effect.bytes);
       case "ping":
         return this.#socket?.ping();
+      case "tellTabs":
+        return this.#parts.tabs?.tell(effect.bytes);
+      case "steal":
+        return this.#parts.tabs?.steal();
+      case "watchTab":
+        return this.#parts.tabs?.watch(effect.origin);
       case "done":
         afterwards.push(() => this.#waits.end(effect.id, effect.error && fromPlain(effect.error)));
         return;
@@ -175,6 +202,19 @@ export class Driver {
       case "applied":
         afterwards.push(() => this.#events.applied(effect.docs));
         return;
+      case "conflicts":
+        afterwards.push(() => this.#events.conflicts(effect));
+        return;
+      case "sendPeer":
+      case "closePeer":
+      case "askPeer": {
+        const tell = this.#events.atPeer(effect);
+        if (tell !== undefined) afterwards.push(tell);
+        return;
+      }
+      case "signalled":
+        afterwards.push(() => this.#events.signalled(effect.from, effect.bytes));
+        return;
       case "ready":
       case "changed":
         afterwards.push(() => this.#events[effect.type]());
@@ -184,13 +224,14 @@ export class Driver {
     }
   }
 
-  async #persist({ token, ops }: PersistEffect): Promise<void> {
+  async #persist({ token, ops, guard }: PersistEffect): Promise<void> {
+    let isMade: boolean;
     try {
-      await this.#parts.store.commit(ops);
+      isMade = await this.#parts.store.commit(ops, guard);
     } catch (error) {
       return this.#storageFailed(error);
     }
-    this.tell((replica, now) => replica.persisted(token, now));
+    this.tell((replica, now) => (isMade ? replica.persisted(token, now) : replica.fenced(token, now)));
   }
 
   async #scan(effect: ScanEffect): Promise<void> {

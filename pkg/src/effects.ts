@@ -1,6 +1,7 @@
 /** What the machines in wasm ask of their host, in the shapes that `poll` answers. Types only. */
 
 import type { PlainError } from "./errors.js";
+import type { Conflict } from "./types.js";
 
 /** One change of storage; without a value it deletes the row. */
 export interface StoreOp {
@@ -9,11 +10,19 @@ export interface StoreOp {
   readonly value?: Uint8Array<ArrayBuffer>;
 }
 
-/** Commit all changes or none, then answer `persisted`. */
+/** A row that must not be there for a commit to be made. */
+export interface Guard {
+  readonly table: string;
+  readonly key: Uint8Array<ArrayBuffer>;
+}
+
+/** Commit all changes or none, then answer `persisted`; where the guarded row is there commit none, and answer `fenced`. */
 export interface PersistEffect {
   readonly type: "persist";
   readonly token: number;
   readonly ops: readonly StoreOp[];
+  /** Only replicas have it. */
+  readonly guard?: Guard;
 }
 
 /** Read rows, then answer `scanned`. */
@@ -30,6 +39,13 @@ export interface ScanEffect {
   readonly bytes?: number;
 }
 
+/** Tell of conflicts in a document. */
+export interface ConflictsEffect {
+  readonly type: "conflicts";
+  readonly doc: string;
+  readonly conflicts: readonly Omit<Conflict, "doc">[];
+}
+
 /** What a replica asks for. */
 export type ReplicaEffect =
   | PersistEffect
@@ -37,12 +53,33 @@ export type ReplicaEffect =
   | { readonly type: "connect"; readonly attempt: number }
   | { readonly type: "disconnect" | "ping" }
   | { readonly type: "ready" | "changed" }
-  | { readonly type: "send"; readonly bytes: Uint8Array<ArrayBuffer> }
+  | { readonly type: "send" | "tellTabs"; readonly bytes: Uint8Array<ArrayBuffer> }
+  | { readonly type: "steal" }
+  | { readonly type: "watchTab"; readonly origin: bigint }
   | { readonly type: "loaded" | "rebuilt"; readonly doc: string }
   | { readonly type: "unloadable"; readonly doc: string; readonly error: PlainError }
   | { readonly type: "applied"; readonly docs: readonly string[] }
+  | ConflictsEffect
   | { readonly type: "done"; readonly id: number; readonly error?: PlainError }
+  | PeerEffect
+  | { readonly type: "signalled"; readonly from: bigint; readonly bytes: Uint8Array<ArrayBuffer> }
   | { readonly type: "fatal"; readonly error: PlainError };
+
+/** What a replica asks for at the port of a peer. */
+export type PeerEffect =
+  | { readonly type: "sendPeer"; readonly peer: number; readonly bytes: Uint8Array<ArrayBuffer> }
+  /** After all that was sent. */
+  | { readonly type: "closePeer"; readonly peer: number; readonly error?: PlainError }
+  /** Have the application decide on the other side's token, then answer `peerApproved`. */
+  | { readonly type: "askPeer"; readonly peer: number; readonly token?: string };
+
+/** What `Replica.peers` answers for each replica that is known. */
+export interface PeerRow {
+  readonly replica: string;
+  /** The number of its port, if there is a direct one. */
+  readonly peer?: number;
+  readonly behind: number;
+}
 
 /** What a node asks for. */
 export type NodeEffect =
@@ -111,6 +148,7 @@ export interface ReplicaStatus {
   readonly entries: number;
   readonly staleness?: number;
   readonly isStored: boolean;
+  readonly tab: "alone" | "holder" | "member";
   readonly error?: PlainError;
 }
 
@@ -159,6 +197,9 @@ export interface GroupStatus {
   readonly members: readonly MemberStatus[];
   readonly mergedEntries: number;
   readonly elections: number;
+  readonly topology: "single-leader" | "multi-leader";
+  /** Of several leaders, whose epoch is whose. */
+  readonly leads: Readonly<Record<string, number>>;
   readonly losses: readonly { readonly epoch: number; readonly after: number; readonly unixMs: number }[];
 }
 

@@ -5,15 +5,16 @@
 
 import { Documents } from "./documents.js";
 import { Driver, type DriverEvents, type DriverParts } from "./driver.js";
-import type { ReplicaPending, ReplicaStatus } from "./effects.js";
+import type { ConflictsEffect, PeerEffect, ReplicaPending, ReplicaStatus } from "./effects.js";
 import { Emitter } from "./emitter.js";
 import { fromPlain, HeadwaterError } from "./errors.js";
 import type { Replica } from "./generated/replica/glue.js";
 import type { Instance } from "./instance.js";
+import { Peers } from "./peers/peers.js";
 import { Receipt } from "./receipt.js";
 import type { StorageInfo } from "./store/store.js";
 import { Transactions } from "./transactions.js";
-import type { Concern, DatabaseStatus, Degrade } from "./types.js";
+import type { Concern, Conflict, DatabaseStatus, Degrade } from "./types.js";
 
 /** How long closing waits for storage. */
 const CLOSE_MS_MAX = 10_000;
@@ -23,10 +24,16 @@ interface EngineEvents {
   changed: null;
   /** A rejected write was taken back in this document. */
   reset: { readonly doc: string };
+  /** A value lost against one that was set without knowing it. */
+  conflict: Conflict;
   /** A document was taken out. */
   unloadable: { readonly doc: string; readonly error: HeadwaterError };
   /** Somebody was content with less than a write's concern. */
   degraded: Degraded;
+  /** Another client of the node has a message for this one. */
+  signalled: { readonly from: bigint; readonly bytes: Uint8Array };
+  /** The network or the page may be back. */
+  woke: null;
   /** It is closed, or dead. */
   ended: null;
 }
@@ -58,6 +65,7 @@ export class Engine implements DriverEvents {
   readonly degrade: Degrade | null;
   readonly transactions = new Transactions(this);
   readonly documents = new Documents(this);
+  readonly peers = new Peers(this);
   readonly emitter = new Emitter<EngineEvents>();
   /** What storage said last. */
   storage: StorageInfo | null = null;
@@ -130,7 +138,7 @@ export class Engine implements DriverEvents {
     const base = { role: "replica", storage, degraded: this.#degraded } as const;
     if (death !== undefined) {
       const node = { member: null, memberRole: null, epoch: null };
-      const unknown = { ...node, generation: null, lag: { entries: 0, ms: null }, isStored: false };
+      const unknown = { ...node, generation: null, lag: { entries: 0, ms: null }, isStored: false, tab: null };
       return { ...base, ...unknown, phase: "fatal", error: death };
     }
     const status = this.#status();
@@ -144,6 +152,7 @@ export class Engine implements DriverEvents {
       lag: { entries: status.entries, ms: status.staleness ?? null },
       // What a failed commit held counts as handed over in the core.
       isStored: status.isStored && this.#storageFailure === undefined,
+      tab: this.#isEnded ? null : status.tab,
       error: status.error === undefined ? null : fromPlain(status.error),
     };
   }
@@ -183,9 +192,36 @@ export class Engine implements DriverEvents {
   }
 
   /** @internal */
+  atPeer(effect: PeerEffect): (() => void) | undefined {
+    return this.peers.execute(effect);
+  }
+
+  /** @internal */
+  signalled(from: bigint, bytes: Uint8Array): void {
+    this.emitter.emit("signalled", { from, bytes });
+  }
+
+  /** @internal */
   rebuilt(doc: string): void {
     this.#docChanged(doc, true);
     this.emitter.emit("reset", { doc });
+  }
+
+  /** @internal */
+  conflicts({ doc, conflicts }: ConflictsEffect): void {
+    // After the observers, and after what those write.
+    this.transactions.tell(() => {
+      for (const found of conflicts) {
+        const conflict = { doc, ...found };
+        this.documents.get(doc)?.conflicted(conflict);
+        this.emitter.emit("conflict", conflict);
+      }
+    });
+  }
+
+  /** Has conflicts told from now on. Nobody who does not ask for them pays for them. */
+  tellConflicts(): void {
+    if (this.death === undefined && !this.isClosed) this.driver.ask((replica) => replica.tellConflicts());
   }
 
   /** @internal */
@@ -204,6 +240,7 @@ export class Engine implements DriverEvents {
   died(cause: HeadwaterError): void {
     this.#endOpening(cause);
     this.documents.fail(cause);
+    this.peers.end(cause);
     this.emitter.emit("changed", null);
     this.emitter.emit("ended", null);
   }
@@ -213,11 +250,12 @@ export class Engine implements DriverEvents {
     await null;
     let failure: HeadwaterError | undefined;
     if (this.death === undefined) {
-      this.driver.tell((replica, now) => replica.pause(true, now));
+      this.driver.tell((replica, now) => replica.leave(now));
       failure = await this.#stored(timeoutMs);
     }
     this.driver.stop(closed());
     this.documents.fail(closed());
+    this.peers.end(null);
     this.#isEnded = true;
     this.emitter.emit("changed", null);
     this.emitter.emit("ended", null);

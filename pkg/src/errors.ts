@@ -42,6 +42,8 @@ export type ErrorCode =
   | "INTERNAL"
   /** The node does not lead any more; the replica reconnects by itself. */
   | "NOT_LEADER"
+  /** Whoever asks may not: a token is missing, or not the one that is expected. */
+  | "UNAUTHORIZED"
   /** The WebAssembly instance trapped; open the database again. */
   | "POISONED"
   /** A position or a length that is outside of its shared type. */

@@ -10,6 +10,7 @@ import { moduleOf, type Platform } from "./platform/platform.js";
 import { MemoryStore } from "./store/memory.js";
 import { requestPersistence } from "./store/persistence.js";
 import type { Store } from "./store/store.js";
+import type { Tabs } from "./tabs/tabs.js";
 import type { Concern, OpenOptions } from "./types.js";
 import { syncUrls } from "./url.js";
 import { Deadline } from "./waits.js";
@@ -44,17 +45,24 @@ async function openWithin(
   const urls = options.url === undefined ? undefined : syncUrls(options.url, name);
   const leader = urls === undefined ? undefined : { urls, WebSocket: await platform.webSocket() };
   const module = await deadline.step("loading headwater.wasm", () => moduleOf(platform));
-  const openIt = () => openStore(platform, name, options);
+  const storageName = storageNameOf(name, options.name ?? name);
+  const openIt = () => openStore(platform, storageName, options);
   const store = await deadline.step("opening local storage", openIt, (late) => late.close());
+  let tabs: Tabs | undefined;
   let engine: Engine;
   try {
-    engine = begin(platform, module, store, leader, options);
+    const [origin, seed] = crypto.getRandomValues(new BigUint64Array(2)) as unknown as [bigint, bigint];
+    const join = async () => (options.tabs === "alone" || !store.isDurable ? undefined : platform.joinTabs?.(storageName, origin));
+    tabs = await deadline.step("joining the other tabs", join, (late) => late?.close());
+    engine = begin({ module, store, leader, tabs, origin, now: platform.now }, seed, options);
   } catch (error) {
     store.close();
+    tabs?.close();
     throw error;
   }
   const unlisten = platform.onWake(() => {
     engine.driver.tell((replica, now) => replica.nudge(now));
+    engine.emitter.emit("woke", null);
     void tellStorage(engine, store);
   });
   engine.emitter.on("ended", unlisten);
@@ -69,29 +77,30 @@ async function openWithin(
   return new Database(name, engine, leader !== undefined);
 }
 
-async function openStore(platform: Platform, database: string, options: OpenOptions): Promise<Store> {
-  const { storage = {}, name: localName = database } = options;
+/** What storage is called, and what its tabs meet under. Encoded, so that no two pairs share a name. */
+function storageNameOf(database: string, localName: string): string {
+  return `headwater/${encodeURIComponent(database)}/${encodeURIComponent(localName)}`;
+}
+
+async function openStore(platform: Platform, name: string, options: OpenOptions): Promise<Store> {
+  const { storage = {} } = options;
   if (storage === "memory") return new MemoryStore();
-  const store = await platform.openStore(database, localName);
+  const store = await platform.openStore(name);
   if (storage.persist !== false) requestPersistence();
   return store;
 }
 
-function begin(
-  platform: Platform,
-  module: WebAssembly.Module,
-  store: Store,
-  leader: EngineParts["leader"],
-  options: OpenOptions,
-): Engine {
+type Opened = Pick<EngineParts, "store" | "leader" | "tabs" | "origin" | "now"> & { readonly module: WebAssembly.Module };
+
+function begin({ module, ...parts }: Opened, seed: bigint, options: OpenOptions): Engine {
+  const { store, leader, tabs, origin, now } = parts;
   const instance = new Instance(createGlue, module);
   const hasLeader = leader !== undefined;
-  const [origin, seed] = crypto.getRandomValues(new BigUint64Array(2)) as unknown as [bigint, bigint];
-  const replica = new instance.glue.Replica(origin, hasLeader, store.isDurable, seed);
-  if (options.connect === false) replica.pause(true, platform.now());
+  const replica = new instance.glue.Replica(origin, hasLeader, store.isDurable, seed, tabs !== undefined);
+  if (options.connect === false) replica.pause(true, now());
   const concern = options.concern ?? defaultConcern(hasLeader, store.isDurable);
   const { degrade = null } = options;
-  return new Engine({ instance, replica, store, leader, now: platform.now, origin, concern, degrade });
+  return new Engine({ ...parts, instance, replica, concern, degrade });
 }
 
 function defaultConcern(hasLeader: boolean, isDurable: boolean): Concern {

@@ -9,6 +9,9 @@ export const DATABASE_NAME_BYTES_MAX = 128;
 /** The most nodes that a group has, and addresses that a database is opened with. */
 const MEMBERS_MAX = 64;
 
+/** The most peers that a concern can ask for. */
+const CONCERN_PEERS_MAX = 256;
+
 const STAGES: readonly Stage[] = ["applied", "local", "leader", "quorum", "all"];
 const STAGE_WORDS = STAGES.map((stage) => `"${stage}"`).join(", ");
 
@@ -31,10 +34,11 @@ export function checkOpen(name: unknown, options: OpenOptions): void {
     const problem = databaseNameProblem(each);
     if (problem !== undefined) throw malformed(problem);
   }
-  known(options, ["url", "storage", "concern", "degrade", "name", "connect", "timeoutMs", "signal"], "open");
+  known(options, ["url", "storage", "concern", "degrade", "name", "tabs", "connect", "timeoutMs", "signal"], "open");
   checkWait(options);
   checkUrl(options.url);
   optional(options.connect, "boolean", "connect");
+  checkTabs(options.tabs);
   checkConcern(options.concern);
   checkDegrade(options.degrade);
   const { storage } = options;
@@ -95,13 +99,14 @@ export function levelOf(consistency: Consistency): readonly [word: string, maxSt
 export function checkConcern(concern: unknown): void {
   if (concern === undefined || isStage(concern) || isCount(concern, MEMBERS_MAX)) return;
   if (typeof concern === "object" && concern !== null) {
-    const { any, first, n, ...rest } = concern as Record<string, unknown>;
+    const { any, first, n, peers, ...rest } = concern as Record<string, unknown>;
+    if (isCount(peers, CONCERN_PEERS_MAX) && Object.keys(concern).length === 1) return;
     const names = any ?? first;
-    const isEither = (any === undefined) !== (first === undefined) && Object.keys(rest).length === 0;
+    const isEither = (any === undefined) !== (first === undefined) && peers === undefined && Object.keys(rest).length === 0;
     if (isEither && isListOfText(names) && isCount(n, names.length)) return;
   }
   throw malformed(
-    `concern is ${show(concern)}; it can be ${STAGE_WORDS}, a number of members, or { any: names, n } or { first: names, n }`,
+    `concern is ${show(concern)}; it can be ${STAGE_WORDS}, a number of members, { any: names, n }, { first: names, n } or { peers: n }`,
   );
 }
 
@@ -115,6 +120,11 @@ function checkDegrade(degrade: TransactOptions["degrade"]): void {
 function checkUrl(url: unknown): void {
   if (url === undefined || typeof url === "string" || isListOfText(url)) return;
   throw malformed(`url is ${show(url)}; it is a string, or 1 to ${MEMBERS_MAX} of them`);
+}
+
+function checkTabs(tabs: unknown): void {
+  if (tabs === undefined || tabs === "shared" || tabs === "alone") return;
+  throw malformed(`tabs is ${show(tabs)}; it can be "shared" or "alone"`);
 }
 
 function isStage(value: unknown): value is Stage {

@@ -159,6 +159,9 @@ function isFinal(stage: Stage | "rejected"): boolean {
 function beginWait(replica: Replica, id: number, write: WriteId, concern: Concern, timeoutMs: number, now: number): void {
   const { origin, seq } = write;
   if (typeof concern === "string") return replica.waitStage(id, origin, seq, concern, timeoutMs, now);
+  if (typeof concern === "object" && "peers" in concern) {
+    return replica.waitPeers(id, origin, seq, concern.peers, timeoutMs, now);
+  }
   const [kind, names, n] =
     typeof concern === "number"
       ? (["count", [], concern] as const)

@@ -24,7 +24,9 @@ export type Concern =
   /** So many of the named members hold it, whichever they are. */
   | { readonly any: readonly string[]; readonly n: number }
   /** The first so many of the named members that are connected hold it. */
-  | { readonly first: readonly string[]; readonly n: number };
+  | { readonly first: readonly string[]; readonly n: number }
+  /** So many other replicas hold it durably, directly connected or not: with or without a leader. See {@link Database.connectPeer}. */
+  | { readonly peers: number };
 
 /**
  * What to be content with when a concern is not met in time. Whoever waits for a write's own concern is told what was met;
@@ -55,6 +57,12 @@ export interface OpenOptions extends WaitOptions {
   readonly degrade?: Degrade | null | undefined;
   /** The name of the local copy among those of this database. Two names are two replicas. */
   readonly name?: string | undefined;
+  /**
+   * Whether it shares one connection, and the work on storage, with the other tabs that have the same local copy open:
+   * `"shared"` by default. With `"alone"` it connects by itself, and hears of what they write from the leader only. It is
+   * alone anyway with storage in memory, and in browsers without Web Locks: {@link DatabaseStatus.tab} says so.
+   */
+  readonly tabs?: "shared" | "alone" | undefined;
   /** Whether to connect at once; `true` by default. See {@link Database.connect}. */
   readonly connect?: boolean | undefined;
 }
@@ -138,6 +146,39 @@ export interface ReadResult<T> {
   readonly meta: ReadMeta;
 }
 
+/**
+ * A value of a map's key that lost against another one: both were set without knowing each other, and a map shows one value.
+ * Every replica that has the document open learns of it when the second of the two arrives. What replaces a value that its
+ * writer had before them is no conflict, and a deletion is none.
+ */
+export interface Conflict {
+  /** The document. */
+  readonly doc: string;
+  /** The way to the map in the document: the name of the root type, then keys into maps and indexes into arrays. */
+  readonly path: readonly (string | number)[];
+  /** The key in the map. */
+  readonly key: string;
+  /** What the document shows, the same everywhere once everything has arrived. */
+  readonly winner: ConflictSide;
+  /** What it does not show. Of several values that one writer set one after the other it is the last. */
+  readonly loser: ConflictSide;
+}
+
+/** One of the two values in a {@link Conflict}. */
+export interface ConflictSide {
+  /**
+   * What was set: `plain` data, which is in `value`, or a shared type. `absent` if there is nothing: a winner was deleted;
+   * a loser was deleted before it lost, or arrived in a snapshot that was made when it had already lost.
+   */
+  readonly kind: "plain" | "map" | "array" | "text" | "absent";
+  /** The plain data; `undefined` for all else. */
+  readonly value: unknown;
+  /** The opening of a replica that set it, as 16 hexadecimal digits, where that is known. */
+  readonly origin: string | null;
+  /** The Yjs client id under which it was set. */
+  readonly client: number;
+}
+
 /** Where the database stands. */
 export interface DatabaseStatus {
   /**
@@ -161,6 +202,13 @@ export interface DatabaseStatus {
   readonly degraded: number;
   /** Whether everything that is known here is in local storage. */
   readonly isStored: boolean;
+  /**
+   * What this opening is to the others of the same local copy, in other tabs or in this one. The `holder` has the connection
+   * and stores what arrives on it; a `member` writes and reads through the same storage and hears from the holder, and takes
+   * over when that is closed, crashes or freezes. Everything else here is the same for all of them. `alone` shares nothing;
+   * `null` when it is closed or dead.
+   */
+  readonly tab: "holder" | "member" | "alone" | null;
   /** Where the local copy is kept; `null` until the browser has told. */
   readonly storage: StorageInfo | null;
   /** Why it does not sync, or does not store. */

@@ -69,6 +69,7 @@ export class ReplicaView {
     const size = this.#replica.db?.pending.bytes ?? 0;
     setText(find(pane, '[data-part="pending-bytes"]'), pending ? bytes(size) : "");
     setText(byTestId(pane, "storage"), storage(status));
+    setText(byTestId(pane, "tab"), tab(status));
     this.#drawNotice(status);
   }
 
@@ -86,6 +87,19 @@ function lag(status: DatabaseStatus | undefined): string {
   if (status?.phase !== "live" || status.lag == null) return "–";
   const { entries, ms } = status.lag;
   return entries === 0 ? "none" : `${entries} · ${milliseconds(ms ?? 0)}`;
+}
+
+function tab(status: DatabaseStatus | undefined): string {
+  switch (status?.tab) {
+    case "holder":
+      return "This tab holds the connection";
+    case "member":
+      return "Another tab holds the connection";
+    case "alone":
+      return "This tab works alone";
+    default:
+      return "–";
+  }
 }
 
 function storage(status: DatabaseStatus | undefined): string {

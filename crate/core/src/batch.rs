@@ -60,6 +60,15 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// Whether a write may follow: one that was appended twice may stand behind later ones of its origin.
+    pub fn takes(&self, write: &Write) -> bool {
+        self.writes
+            .iter()
+            .rev()
+            .find(|before| before.origin == write.origin)
+            .is_none_or(|before| before.seq < write.seq)
+    }
+
     /// What it weighs, give or take a few bytes for each write.
     pub fn weight(&self) -> usize {
         self.writes.iter().map(Write::weight).sum()

@@ -11,6 +11,10 @@ pub enum Bug {
     NoDedupe,
     /// What an earlier opening left behind is sent after this opening's writes.
     LanesOutOfOrder,
+    /// What a peer has sent counts as stored before it is.
+    PeerAcksEarly,
+    /// A write that is known to have a place in the leader's log passes for one that is here.
+    ResolvedByPlace,
 }
 
 thread_local! {

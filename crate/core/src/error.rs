@@ -71,6 +71,8 @@ codes! {
     Internal = 19, "INTERNAL";
     /// The node does not lead; the message says who does, if it knows.
     NotLeader = 20, "NOT_LEADER";
+    /// Whoever asks may not.
+    Unauthorized = 21, "UNAUTHORIZED";
 }
 
 impl fmt::Display for Code {

@@ -11,7 +11,9 @@ use crate::error::{Code, Error};
 use crate::frontier::Frontier;
 use crate::group::Concern;
 use crate::ids::{DocName, Epoch, Generation, Lsn, Origin, Seq};
-use crate::limits::{EXTENSION_BYTES_MAX, EXTENSIONS_MAX, FRAME_BYTES_MAX, MESSAGE_BYTES_MAX, SUBSCRIPTIONS_MAX};
+use crate::limits::{
+    EXTENSION_BYTES_MAX, EXTENSIONS_MAX, FRAME_BYTES_MAX, MESSAGE_BYTES_MAX, SIGNAL_BYTES_MAX, SUBSCRIPTIONS_MAX,
+};
 use crate::stage::Stage;
 use crate::wire::{Reader, Writer};
 pub use served::Served;
@@ -92,6 +94,13 @@ pub enum ClientFrame {
         seq: Seq,
         /// Who must hold it durably.
         concern: Concern,
+    },
+    /// A message for another client of this node, which passes it on and keeps nothing of it.
+    Signal {
+        /// The origin that the other one named in its hello; zero for all others.
+        to: Origin,
+        /// What the node does not read.
+        bytes: Vec<u8>,
     },
 }
 
@@ -176,6 +185,13 @@ pub enum NodeFrame {
         /// Not to come back before; zero if it does not matter.
         retry_after_ms: u64,
     },
+    /// A message of another client of this node.
+    Signal {
+        /// The origin that the other one named in its hello.
+        from: Origin,
+        /// What the node did not read.
+        bytes: Vec<u8>,
+    },
 }
 
 impl ClientFrame {
@@ -209,6 +225,9 @@ impl ClientFrame {
             Self::Await { id, origin, seq, concern } => {
                 concern::encode(out.byte(8).uint(*id).fixed(origin.0).uint(seq.0), concern);
             }
+            Self::Signal { to, bytes } => {
+                out.byte(9).fixed(to.0).bytes(bytes);
+            }
         }
         out.0
     }
@@ -232,6 +251,7 @@ impl ClientFrame {
                 seq: Seq(input.uint()?),
                 concern: concern::decode(&mut input)?,
             },
+            9 => Self::Signal { to: input.origin()?, bytes: decode_signal(&mut input)? },
             kind => return Err(unknown(kind)),
         };
         input.end()?;
@@ -265,6 +285,9 @@ impl NodeFrame {
                 out.byte(72);
                 encode_error(&mut out, error);
                 out.uint(*retry_after_ms);
+            }
+            Self::Signal { from, bytes } => {
+                out.byte(73).fixed(from.0).bytes(bytes);
             }
         }
         out.0
@@ -301,6 +324,7 @@ impl NodeFrame {
             70 => Self::Reached { id: input.uint()?, frontier: Frontier::decode(&mut input)? },
             71 => Self::Failed { id: input.uint()?, error: decode_error(&mut input)? },
             72 => Self::Error { error: decode_error(&mut input)?, retry_after_ms: input.uint()? },
+            73 => Self::Signal { from: input.origin()?, bytes: decode_signal(&mut input)? },
             kind => return Err(unknown(kind)),
         };
         input.end()?;
@@ -340,6 +364,10 @@ fn decode_push(input: &mut Reader<'_>) -> Result<ClientFrame, Error> {
     let (resume, prev, batch) = (flag(input)?, Seq(input.uint()?), Batch::decode(input)?);
     batch.check_push(prev)?;
     Ok(ClientFrame::Push { resume, prev, batch })
+}
+
+fn decode_signal(input: &mut Reader<'_>) -> Result<Vec<u8>, Error> {
+    Ok(input.bytes("a signal", SIGNAL_BYTES_MAX)?.to_vec())
 }
 
 fn group(input: &mut Reader<'_>) -> Result<u64, Error> {

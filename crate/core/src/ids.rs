@@ -58,6 +58,16 @@ impl fmt::Display for Origin {
     }
 }
 
+/// The storage that a replica's openings share: a random 64-bit id, that of the first opening with peers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReplicaId(pub u64);
+
+impl fmt::Display for ReplicaId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
 impl Lsn {
     /// The place after this one.
     pub fn next(self) -> Lsn {

@@ -19,6 +19,14 @@ pub const BATCH_DOCS_MAX: usize = BATCH_BYTES_TARGET / 5;
 pub const WRITE_PARTS_MAX: usize = 256;
 /// The most documents on one connection.
 pub const SUBSCRIPTIONS_MAX: usize = 10_000;
+/// The most links to peers, and the most replicas of which it is remembered what they have stored.
+pub const PEERS_MAX: usize = 256;
+/// The most origins that one message between peers names.
+pub const PEER_ORIGINS_MAX: usize = 60_000;
+/// The longest token that a peer shows.
+pub const PEER_TOKEN_BYTES_MAX: usize = 8 << 10;
+/// The most documents that one message between peers names.
+pub const DOCS_TOLD_MAX: usize = 10_000;
 /// The most logs that one frontier may name (epochs and origins each).
 pub const FRONTIER_LOGS_MAX: usize = 1024;
 /// The longest text in an error frame.
@@ -58,6 +66,11 @@ pub const CHECKPOINT_ROWS: u64 = 256;
 /// What a connection may leave with the platform to survive hibernation. Above it the connection is closed with a
 /// resumable error when the node wakes, and the replica resumes from its frontier.
 pub const ATTACHMENT_BYTES_MAX: usize = 2048;
+/// The longest message that a node passes on from one client to others.
+pub const SIGNAL_BYTES_MAX: usize = 64 << 10;
+/// Bytes of such messages that one connection may have passed on within a second, counted for each receiver. Further ones
+/// are dropped until the next second begins.
+pub const SIGNALS_BYTES_PER_SECOND: usize = 1 << 20;
 /// The most members of a group.
 pub const GROUP_MEMBERS_MAX: usize = 64;
 /// The longest name of a member, in bytes.

@@ -66,6 +66,16 @@ pub enum StoreOp {
     },
 }
 
+/// A row that must not be there for a commit to happen. Storage can tell that by itself, as part of the commit: whoever freezes
+/// while it commits holds nobody up who waits for storage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guard {
+    /// Where.
+    pub table: Table,
+    /// The row's key.
+    pub key: Vec<u8>,
+}
+
 /// A question to storage: rows from `from` on, in key order, below `to`.
 ///
 /// Questions are answered in the order in which they are asked, and none sees an older state than the one before it: a

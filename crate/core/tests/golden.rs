@@ -3,7 +3,9 @@
 use crate::common::{doc, part};
 use headwater_core::frame::{ClientFrame, NodeFrame, Served};
 use headwater_core::group::{Concern, MemberName};
+use headwater_core::ids::ReplicaId;
 use headwater_core::node::RoleName;
+use headwater_core::replica::PeerFrame;
 use headwater_core::{
     Batch, Bookmark, Code, Epoch, Error, Frontier, Generation, Lsn, Origin, Segment, Seq, Stage, Write,
 };
@@ -115,6 +117,8 @@ fn client_frames_are_as_they_were() {
                 concern: Concern::First { names: vec![member("ohio"), member("paris")], n: 2 },
             },
         ),
+        ("client-signal", ClientFrame::Signal { to: origin, bytes: vec![0, 1, 255] }),
+        ("client-signal-all", ClientFrame::Signal { to: Origin(0), bytes: Vec::new() }),
     ];
     for (name, frame) in frames {
         check(name, &frame, &frame.encode(), ClientFrame::decode);
@@ -168,6 +172,7 @@ fn node_frames_are_as_they_were() {
         ("node-reached", NodeFrame::Reached { id: 9, frontier: frontier() }),
         ("node-failed", NodeFrame::Failed { id: 9, error: error(Code::BookmarkLost, "it is lost") }),
         ("node-error", NodeFrame::Error { error: error(Code::Busy, "später"), retry_after_ms: 1000 }),
+        ("node-signal", NodeFrame::Signal { from: origin, bytes: vec![0, 1, 255] }),
     ];
     for (name, frame) in frames {
         check(name, &frame, &frame.encode(), NodeFrame::decode);
@@ -189,5 +194,42 @@ fn stored_and_carried_values_are_as_they_were() {
 fn every_fixture_is_checked() {
     let files = fs::read_dir(directory()).expect("the fixtures are there");
     let count = files.filter(|file| file.as_ref().unwrap().path().extension().is_some_and(|e| e == "hex")).count();
-    assert!(count == 0 || count == 27, "{count} files: one was added without a check, or lost");
+    assert!(count == 0 || count == 42, "{count} files: one was added without a check, or lost");
+}
+
+#[test]
+fn peer_frames_are_as_they_were() {
+    let (origin, seq, place) = (Origin(0xfedc_ba98_7654_3210), Seq(300), Frontier::at(Epoch(2), Lsn(9)));
+    let error = Error::new(Code::Malformed, "no");
+    let held = vec![(Origin(1), Seq(2)), (origin, seq)];
+    let (replica, generation) = (ReplicaId(7), Generation(0x5eed));
+    let hello = |token: Option<&str>| {
+        let token = token.map(str::to_owned);
+        PeerFrame::Hello { version: 1, generation, replica, token }
+    };
+    let frames = [
+        ("peer-hello", hello(None)),
+        ("peer-hello-token", hello(Some("a.b.c"))),
+        ("peer-ready", PeerFrame::Ready { held: held.clone() }),
+        ("peer-writes", PeerFrame::Writes { prev: Seq(3), unix_ms: 1_700_000_000_000, batch: of_one_origin() }),
+        ("peer-stored", PeerFrame::Stored { replica, origins: held.clone() }),
+        ("peer-acked", PeerFrame::Acked { origin, seq, stage: Stage::Quorum }),
+        ("peer-settled", PeerFrame::Settled { origin, seq, place: place.clone() }),
+        ("peer-rejected", PeerFrame::Rejected { origin, seq, error: error.clone() }),
+        ("peer-docs", PeerFrame::Docs { docs: vec![(doc("boards/1"), place.clone())] }),
+        ("peer-wantdoc", PeerFrame::WantDoc { doc: doc("boards/1"), held: place.clone() }),
+        (
+            "peer-docupdates",
+            PeerFrame::DocUpdates {
+                doc: doc("boards/1"),
+                reach: place.clone(),
+                updates: vec![[1, 2, 3].into(), [255; 130].into()],
+                frontier: Some(place),
+            },
+        ),
+        ("peer-close", PeerFrame::Close { error }),
+    ];
+    for (name, frame) in frames {
+        check(name, &frame, &frame.encode(), PeerFrame::decode);
+    }
 }

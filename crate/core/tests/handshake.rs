@@ -79,7 +79,14 @@ fn a_replica_refuses_a_version_it_does_not_speak_and_stays_blocked() {
 
 #[test]
 fn a_replica_without_a_leader_never_connects() {
-    let config = Config { origin: Origin(1), has_leader: false, is_durable: true, jitter_seed: 1 };
+    let config = Config {
+        origin: Origin(1),
+        has_leader: false,
+        is_durable: true,
+        jitter_seed: 1,
+        shares_storage: false,
+        check: |_| Ok(()),
+    };
     let mut client = Client::with(config, Disk::default(), NOW);
     client.handle(Input::Nudge, NOW);
     client.drain(NOW);
@@ -88,7 +95,14 @@ fn a_replica_without_a_leader_never_connects() {
 
 #[test]
 fn a_replica_that_is_still_opening_asks_for_no_tick() {
-    let config = Config { origin: Origin(1), has_leader: true, is_durable: true, jitter_seed: 1 };
+    let config = Config {
+        origin: Origin(1),
+        has_leader: true,
+        is_durable: true,
+        jitter_seed: 1,
+        shares_storage: false,
+        check: |_| Ok(()),
+    };
     let replica = headwater_core::replica::Replica::new(config);
     assert_eq!(replica.next_timeout(), None, "there is nothing to do before storage has answered");
 }

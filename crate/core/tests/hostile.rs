@@ -210,7 +210,7 @@ fn hostile_frames_cost_their_sender_the_connection_and_nobody_else_anything() {
 fn node_frame(random: &mut Random) -> NodeFrame {
     let write = Write { origin: Origin(7), seq: Seq(1), parts: vec![part("a", random.bytes(9))] };
     let error = headwater_core::Error::new(Code::Busy, "no");
-    match random.below(8) {
+    match random.below(9) {
         0 => welcome(random.frontier()),
         1 => NodeFrame::Entries {
             group: random.number(),
@@ -230,6 +230,7 @@ fn node_frame(random: &mut Random) -> NodeFrame {
         4 => NodeFrame::Rejected { origin: Origin(random.number()), seq: Seq(random.number()), error },
         5 => NodeFrame::Reached { id: random.number(), frontier: random.frontier() },
         6 => NodeFrame::Failed { id: random.number(), error },
+        7 => NodeFrame::Signal { from: Origin(random.number()), bytes: random.bytes(9) },
         _ => NodeFrame::Error { error, retry_after_ms: random.number() },
     }
 }
@@ -245,7 +246,14 @@ fn attack_replica(seed: u64) -> usize {
     let mut random = Random(seed);
     let mut blocked = 0;
     for n in 0..FRAMES as u64 {
-        let config = Config { origin: Origin(1 + n), has_leader: true, is_durable: true, jitter_seed: n };
+        let config = Config {
+            origin: Origin(1 + n),
+            has_leader: true,
+            is_durable: true,
+            jitter_seed: n,
+            shares_storage: false,
+            check: |_| Ok(()),
+        };
         let mut client = Client::with(config, Disk::default(), now);
         client.handle(Input::Tick, now);
         client.open(doc("a"), now);

@@ -21,6 +21,8 @@ fn push() -> Forwarded {
 fn append() -> Append {
     Append {
         leader: Some(name("paris")),
+        of: None,
+        shown: Frontier::default(),
         instance: 77,
         held: Frontier::at(Epoch(2), Lsn(9)),
         stable: Frontier::at(Epoch(2), Lsn(8)),
@@ -35,6 +37,7 @@ fn append() -> Append {
 fn asks() -> Vec<Ask> {
     vec![
         Ask::Append(append()),
+        Ask::Append(Append { of: Some(Epoch(9)), shown: Frontier::at(Epoch(9), Lsn(3)), ..append() }),
         Ask::Append(Append::default()),
         Ask::Promise,
         Ask::Fetch { of: Epoch(1), after: Lsn(4) },

@@ -53,7 +53,8 @@ fn every_limit_is_in_the_table_with_its_value() {
         EXTENSION_BYTES_MAX OUTBOX_BYTES_MAX PUSH_WINDOW_BYTES GATHER_BYTES_MAX WAITS_MAX BARRIERS_PER_CONNECTION_MAX
         WAITING_LOGS_MAX
         ORIGINS_PER_CONNECTION_MAX CATCH_UP_FRAMES_AHEAD LOADING_INPUTS_MAX SCAN_ROWS_MAX SCAN_BYTES_MAX ORIGINS_MAX
-        CHECKPOINT_ROWS ATTACHMENT_BYTES_MAX GROUP_MEMBERS_MAX MEMBER_NAME_BYTES_MAX MEMBER_ADDRESS_BYTES_MAX
+        PEERS_MAX PEER_ORIGINS_MAX PEER_TOKEN_BYTES_MAX DOCS_TOLD_MAX
+        CHECKPOINT_ROWS ATTACHMENT_BYTES_MAX SIGNAL_BYTES_MAX SIGNALS_BYTES_PER_SECOND GROUP_MEMBERS_MAX MEMBER_NAME_BYTES_MAX MEMBER_ADDRESS_BYTES_MAX
         LOSS_WINDOWS_MAX ACKS_WAITING_MAX CALL_BYTES_MAX FORWARDED_PUSHES_MAX RECORD_BYTES_MAX
     );
     let table: BTreeMap<String, u64> =
@@ -67,22 +68,28 @@ fn every_limit_is_in_the_table_with_its_value() {
 
 #[test]
 fn every_frame_type_is_in_the_table() {
+    frames_are_in_the_table("Frames", &["client", "node"]);
+    frames_are_in_the_table("Between peers", &["peer"]);
+}
+
+fn frames_are_in_the_table(heading: &str, sides: &[&str]) {
     // The golden files begin with the type byte, and their names with the frame's.
     let mut golden: BTreeMap<u8, String> = BTreeMap::new();
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/frames/v1");
     for file in fs::read_dir(directory).unwrap() {
         let name = file.unwrap().file_name().into_string().unwrap();
-        let Some((_, frame)) = name.trim_end_matches(".hex").split_once('-') else { continue };
+        let Some((side, frame)) = name.trim_end_matches(".hex").split_once('-') else { continue };
+        if !sides.contains(&side) {
+            continue;
+        }
         let text = text(&format!("fixtures/frames/v1/{name}"));
         let digits = text.lines().find(|line| !line.starts_with('#')).unwrap();
         let frame = frame.split('-').next().unwrap().to_owned();
         let before = golden.insert(u8::from_str_radix(&digits[..2], 16).unwrap(), frame.clone());
         assert!(before.is_none_or(|before| before == frame));
     }
-    let table: BTreeMap<u8, String> = rows("Frames")
-        .into_iter()
-        .filter_map(|cells| Some((cells[0].parse().ok()?, cells[1].to_lowercase())))
-        .collect();
+    let table: BTreeMap<u8, String> =
+        rows(heading).into_iter().filter_map(|cells| Some((cells[0].parse().ok()?, cells[1].to_lowercase()))).collect();
     assert_eq!(table, golden);
 }
 

@@ -116,6 +116,7 @@ pub fn client_frame() -> impl Strategy<Value = ClientFrame> {
         (any::<u64>(), any::<u64>(), any::<u64>(), concern()).prop_map(|(id, origin, seq, concern)| {
             ClientFrame::Await { id, origin: Origin(origin), seq: Seq(seq), concern }
         }),
+        (any::<u64>(), vec(any::<u8>(), 0..40)).prop_map(|(to, bytes)| ClientFrame::Signal { to: Origin(to), bytes }),
     ]
 }
 
@@ -156,5 +157,6 @@ pub fn node_frame() -> impl Strategy<Value = NodeFrame> {
         (u(), frontier()).prop_map(|(id, frontier)| NodeFrame::Reached { id, frontier }),
         (u(), error()).prop_map(|(id, error)| NodeFrame::Failed { id, error }),
         (error(), u()).prop_map(|(error, retry_after_ms)| NodeFrame::Error { error, retry_after_ms }),
+        (u(), vec(any::<u8>(), 0..40)).prop_map(|(from, bytes)| NodeFrame::Signal { from: Origin(from), bytes }),
     ]
 }

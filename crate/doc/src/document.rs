@@ -9,14 +9,17 @@ use yrs::branch::{Branch, BranchPtr};
 use yrs::error::UpdateError;
 use yrs::updates::decoder::Decode;
 use yrs::updates::encoder::Encode;
-use yrs::{ClientID, Doc, OffsetKind, Options, ReadTxn, Snapshot, StateVector, TransactionMut, Update, WriteTxn};
+use yrs::{
+    ClientID, Doc, IdSet, OffsetKind, Options, ReadTxn, Snapshot, StateVector, TransactionMut, Update, WriteTxn,
+};
 
+use crate::conflict::Watch;
 use crate::error::{DocError, Malformed};
 use crate::handle::{Handle, HandleTable, Kind};
 use crate::held::HeldDoc;
 use crate::json;
 use crate::observe::Observers;
-use crate::scan::{check_state_vector, scan_update};
+use crate::scan::{check_state_vector, scan_writes};
 use crate::varint::MAX_SAFE_INTEGER;
 
 /// At its end a transaction merges what neighbouring blocks it brought, from right to left, copying what it has merged
@@ -32,6 +35,8 @@ pub struct Document {
     /// Whether a text of this document ever had a character of two UTF-16 units. Only then do positions have to be
     /// checked against the characters around them.
     pub(crate) wide_characters: bool,
+    /// What it takes to tell conflicts, if somebody wants to be told.
+    pub(crate) watch: Option<Box<Watch>>,
 }
 
 impl Document {
@@ -53,6 +58,7 @@ impl Document {
             handles: Rc::default(),
             observers: Observers::default(),
             wide_characters: false,
+            watch: None,
         }
     }
 
@@ -74,7 +80,12 @@ impl Document {
         txn.commit();
         self.observers.settle();
         // Encoded after the commit, which has merged neighbouring blocks: the bytes are fewer and mean the same.
-        txn.has_changes().then(|| txn.encode_update_v1())
+        let update = txn.has_changes().then(|| txn.encode_update_v1());
+        drop(txn);
+        if let (Some(watch), Some(update)) = (&mut self.watch, &update) {
+            watch.note_written(update);
+        }
+        update
     }
 
     /// Applies updates from elsewhere, in any order and however often.
@@ -82,31 +93,74 @@ impl Document {
     /// All are decoded before the first is applied. Operations whose predecessors are missing wait inside the document.
     /// Observers are told of many updates together, not of each.
     pub fn apply(&mut self, updates: &[&[u8]]) -> Result<(), DocError> {
+        self.apply_from(&updates.iter().map(|update| (None, *update)).collect::<Vec<_>>())
+    }
+
+    /// As `apply`, with the origin of each update where it is known: of one that a single origin wrote.
+    pub fn apply_from(&mut self, updates: &[(Option<u64>, &[u8])]) -> Result<(), DocError> {
         if self.held.is_open() {
             return Err(DocError::Busy);
         }
         let mut wide_characters = false;
-        let decoded = updates.iter().map(|bytes| {
-            wide_characters |= scan_update(bytes)?.wide_characters;
+        let mut writes = Vec::new();
+        let decoded = updates.iter().map(|(origin, bytes)| {
+            let known = writes.len();
+            let noticed = scan_writes(bytes, self.watch.is_some().then_some(&mut writes))?;
+            if let Some(watch) = &mut self.watch {
+                watch.note_origin(*origin, &writes[known..]);
+            }
+            wide_characters |= noticed.wide_characters;
             Update::decode_v1(bytes).map_err(|_| undecoded())
         });
         let decoded = decoded.collect::<Result<Vec<_>, _>>()?;
         self.wide_characters |= wide_characters;
         self.observers.set_local(false);
+        let waiting = self.waiting().map_err(DocError::Inapplicable)?.unwrap_or_default();
+        if !waiting.is_empty() {
+            // What the document itself encodes, the scanner can read.
+            let _ = scan_writes(&waiting, Some(&mut writes));
+        }
+        let is_watched = !writes.is_empty();
+        let arrivals =
+            self.watch.as_ref().filter(|_| is_watched).map(|watch| self.held.read(|txn| watch.expect(writes, txn)));
+        let mut integrated = IdSet::new();
+        let mut note = |txn: &TransactionMut<'_>| {
+            if is_watched {
+                integrated.merge_with(txn.insert_set().clone());
+            }
+        };
         let mut decoded = decoded.into_iter().peekable();
         let mut applied = Ok(());
         while applied.is_ok() && decoded.peek().is_some() {
             let mut batch = decoded.by_ref().take(UPDATES_PER_TRANSACTION);
-            applied = self.held.touch(|txn| batch.try_for_each(|update| txn.apply_update(update)));
+            applied = self.held.touch(|txn| {
+                let applied = batch.try_for_each(|update| txn.apply_update(update));
+                note(txn);
+                applied
+            });
         }
-        let applied = applied.and_then(|()| self.held.touch(retry_pending));
+        let applied = applied.and_then(|()| {
+            self.held.touch(|txn| {
+                let applied = retry_pending(txn);
+                note(txn);
+                applied
+            })
+        });
         self.observers.settle();
+        if let (Some(watch), Some(arrivals)) = (&mut self.watch, arrivals) {
+            watch.note_applied(arrivals, Some(&integrated));
+        }
         applied.map_err(DocError::Inapplicable)
     }
 
     /// Everything, as one update in encoding v1, including operations that still wait for their predecessors.
     pub fn encode_state(&self) -> Vec<u8> {
         self.held.read(|txn| txn.encode_state_as_update_v1(&StateVector::default()))
+    }
+
+    /// Everything that shows, as one update in encoding v1: without operations that wait.
+    pub fn encode_integrated(&self) -> Vec<u8> {
+        self.held.read(|txn| txn.encode_diff_v1(&StateVector::default()))
     }
 
     /// What is here, as a state vector in encoding v1. Deletions do not show in it.

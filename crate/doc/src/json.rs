@@ -14,13 +14,14 @@ use yrs::{Any, Array, ArrayRef, GetString, Map, MapRef, Number, Out, ReadTxn, Te
 
 use crate::error::DocError;
 use crate::handle::{Kind, name_of};
+use crate::order::sort_by_key;
 
 /// The keys under which a root that is both shows its parts.
 const ENTRIES_KEY: &str = "entries";
 const SEQUENCE_KEY: &str = "sequence";
 
 /// How deep shared types may nest before what is deeper shows as null. Only a hostile writer nests that deep.
-const MAX_SHARED_DEPTH: usize = 200;
+pub(crate) const MAX_SHARED_DEPTH: usize = 200;
 
 pub(crate) fn whole_document(txn: &TransactionMut<'_>) -> Any {
     let roots = txn.root_refs().map(|(name, out)| (name.to_owned(), to_json(out, txn)));
@@ -101,7 +102,7 @@ fn holds_values(branch: BranchPtr, txn: &TransactionMut<'_>) -> bool {
     in_text < ArrayRef::from(branch).len(txn)
 }
 
-fn units(value: &Out) -> u32 {
+pub(crate) fn units(value: &Out) -> u32 {
     match value {
         Out::Any(Any::String(text)) => text.encode_utf16().count() as u32,
         _ => 1,
@@ -135,7 +136,7 @@ fn write_json(value: &Any, out: &mut String) {
         Any::Array(values) => write_list(values.iter(), '[', ']', out, write_json),
         Any::Map(entries) => {
             let mut entries: Vec<_> = entries.iter().filter(|(_, value)| !matches!(value, Any::Undefined)).collect();
-            entries.sort_unstable_by_key(|(key, _)| *key);
+            sort_by_key(&mut entries, |(key, _)| *key);
             write_list(entries.into_iter(), '{', '}', out, |(key, value), out| {
                 write_string(key, out);
                 out.push(':');

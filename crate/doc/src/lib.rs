@@ -22,6 +22,7 @@
 //! ```
 
 mod array;
+mod conflict;
 mod document;
 mod error;
 mod handle;
@@ -30,17 +31,22 @@ mod input;
 mod json;
 mod map;
 mod observe;
+mod order;
+mod paths;
 mod rebuild;
+mod registers;
 mod scan;
 mod text;
 mod varint;
 
+pub use conflict::{Conflict, ConflictSide, ConflictValue};
 pub use document::Document;
 pub use error::{DocError, Malformed};
 pub use handle::{Handle, Kind, Value};
 pub use input::{DeltaOp, Input, TextDelta, TextPiece};
 pub use json::to_json_string;
 pub use observe::{ArrayDelta, Change, Event, EventBatch, KeyAction, KeyChange, ObserverId, PathStep};
+pub use order::sort_by_key;
 pub use scan::{MAX_CLOCK, MAX_SUBDOCS_PER_UPDATE, MAX_VALUE_DEPTH, check_update};
 pub use yrs::types::Attrs;
 pub use yrs::{Any, Number};

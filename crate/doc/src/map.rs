@@ -9,6 +9,7 @@ use crate::error::DocError;
 use crate::handle::{Handle, Kind, Value};
 use crate::input::Input;
 use crate::json::to_json;
+use crate::order::sort_by_key;
 
 impl Document {
     /// Sets `key`, replacing what was there.
@@ -46,18 +47,18 @@ impl Document {
     /// The keys, sorted.
     pub fn map_keys(&self, map: Handle) -> Result<Vec<String>, DocError> {
         self.read::<MapRef, _>(map, Kind::Map, |map, txn| {
-            let mut keys: Vec<String> = map.keys(txn).map(str::to_owned).collect();
-            keys.sort_unstable();
-            Ok(keys)
+            let mut keys: Vec<&str> = map.keys(txn).collect();
+            sort_by_key(&mut keys, |key| *key);
+            Ok(keys.into_iter().map(str::to_owned).collect())
         })
     }
 
     /// The entries, sorted by key.
     pub fn map_entries(&self, map: Handle) -> Result<Vec<(String, Value)>, DocError> {
         self.read_values::<MapRef, _>(map, Kind::Map, |map, txn, table| {
-            let mut entries: Vec<_> = map.iter(txn).map(|(key, out)| (key.to_owned(), out)).collect();
-            entries.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
-            Ok(entries.into_iter().map(|(key, out)| (key, table.value(out, txn))).collect())
+            let mut entries: Vec<_> = map.iter(txn).collect();
+            sort_by_key(&mut entries, |(key, _)| *key);
+            Ok(entries.into_iter().map(|(key, out)| (key.to_owned(), table.value(out, txn))).collect())
         })
     }
 

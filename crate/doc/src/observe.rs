@@ -16,6 +16,7 @@ use crate::document::Document;
 use crate::error::DocError;
 use crate::handle::{Handle, HandleTable, Value};
 use crate::input::TextDelta;
+use crate::order::sort_by_key;
 
 /// Names one subscription of one document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -139,7 +140,7 @@ impl Document {
             let mut handles = handles.borrow_mut();
             let mut events: Vec<_> =
                 events.filter_map(|event| record(event, txn, &mut handles, log.local.get())).collect();
-            events.sort_by(|left, right| (left.path.len(), &left.path).cmp(&(right.path.len(), &right.path)));
+            sort_by_key(&mut events, |event| (event.path.len(), event.path.clone()));
             if !events.is_empty() {
                 log.fresh.borrow_mut().push(EventBatch { observer: id, events });
             }
@@ -181,7 +182,7 @@ impl Observers {
     /// Puts what the finished commit recorded in order.
     pub(crate) fn settle(&self) {
         let mut fresh = std::mem::take(&mut *self.log.fresh.borrow_mut());
-        fresh.sort_by_key(|batch| batch.observer);
+        sort_by_key(&mut fresh, |batch| batch.observer);
         self.log.settled.borrow_mut().append(&mut fresh);
     }
 }
@@ -228,7 +229,7 @@ fn key_changes<'a, K: AsRef<str> + 'a>(
             KeyChange { key: key.as_ref().to_owned(), action, old }
         })
         .collect();
-    changes.sort_unstable_by(|left, right| left.key.cmp(&right.key));
+    sort_by_key(&mut changes, |change| change.key.clone());
     changes
 }
 

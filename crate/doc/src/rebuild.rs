@@ -20,6 +20,7 @@ impl Document {
         self.held = fresh.held;
         self.wide_characters = fresh.wide_characters;
         self.attach_again();
+        self.watch_again();
         Ok(())
     }
 }

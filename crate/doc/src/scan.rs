@@ -9,7 +9,7 @@
 
 use std::collections::HashSet;
 
-use yrs::Any;
+use yrs::{Any, ClientID, ID};
 
 use crate::error::Malformed;
 use crate::varint::Reader;
@@ -46,11 +46,39 @@ pub(crate) struct Noticed {
 }
 
 pub(crate) fn scan_update(bytes: &[u8]) -> Result<Noticed, Malformed> {
-    let mut scan = Scan::new(bytes);
+    scan_writes(bytes, None)
+}
+
+/// As `scan_update`, and notes down what may be writes of maps.
+pub(crate) fn scan_writes<'a>(bytes: &'a [u8], writes: Option<&mut Vec<Write<'a>>>) -> Result<Noticed, Malformed> {
+    let mut scan = Scan { writes, ..Scan::new(bytes) };
     scan.sections()?;
     scan.delete_set()?;
     scan.reader.end()?;
     Ok(Noticed { wide_characters: scan.wide_characters })
+}
+
+/// What may be the setting of a map's key, once or several times one after the other.
+///
+/// Where an update was merged by somebody who did not apply it, a write that has an origin does not say any more that it
+/// has a key: the origin tells. What texts are made of is left out.
+pub(crate) struct Write<'a> {
+    pub(crate) id: ID,
+    pub(crate) length: u32,
+    pub(crate) place: WritePlace<'a>,
+    /// The kind of the content, and its bytes.
+    pub(crate) content: (u8, &'a [u8]),
+}
+
+/// What a write says of where it belongs.
+#[derive(Clone, Copy)]
+pub(crate) enum WritePlace<'a> {
+    /// It was the first of this key of a root type.
+    InRoot(&'a str, &'a str),
+    /// It was the first of this key of a nested type.
+    InNested(ID, &'a str),
+    /// It replaced this one.
+    After(ID),
 }
 
 /// Whether some character takes two UTF-16 units: those that take four bytes in UTF-8.
@@ -67,15 +95,16 @@ pub(crate) fn check_state_vector(bytes: &[u8]) -> Result<(), Malformed> {
     scan.reader.end()
 }
 
-struct Scan<'a> {
+struct Scan<'a, 's> {
     reader: Reader<'a>,
     subdocs: usize,
     wide_characters: bool,
+    writes: Option<&'s mut Vec<Write<'a>>>,
 }
 
-impl<'a> Scan<'a> {
+impl<'a> Scan<'a, '_> {
     fn new(bytes: &'a [u8]) -> Self {
-        Scan { reader: Reader::new(bytes), subdocs: 0, wide_characters: false }
+        Scan { reader: Reader::new(bytes), subdocs: 0, wide_characters: false, writes: None }
     }
 
     fn sections(&mut self) -> Result<(), Malformed> {
@@ -83,12 +112,14 @@ impl<'a> Scan<'a> {
         let mut clients = HashSet::new();
         for _ in 0..count {
             let blocks = self.reader.count(MIN_BLOCK_BYTES)?;
-            if !clients.insert(self.reader.client()?) {
+            let client = self.reader.client()?;
+            if !clients.insert(client) {
                 return self.reader.fail("a client with two sections");
             }
             let mut clock = self.clock()?;
             for _ in 0..blocks {
-                clock = self.advance(clock, Self::block)?;
+                let id = id(client, clock);
+                clock = self.advance(clock, |scan| scan.block(id))?;
             }
         }
         Ok(())
@@ -122,7 +153,7 @@ impl<'a> Scan<'a> {
     }
 
     /// One block; answers how many clocks it covers.
-    fn block(&mut self) -> Result<u64, Malformed> {
+    fn block(&mut self, id: ID) -> Result<u64, Malformed> {
         let info = self.reader.byte()?;
         if info == GC || info == SKIP {
             return match self.reader.var()? {
@@ -130,22 +161,38 @@ impl<'a> Scan<'a> {
                 length => Ok(length),
             };
         }
+        let mut place = None;
         if info & HAS_ORIGIN != 0 {
-            self.id()?;
+            place = Some(WritePlace::After(self.id()?));
         }
         if info & HAS_RIGHT_ORIGIN != 0 {
             self.id()?;
         }
         if info & (HAS_ORIGIN | HAS_RIGHT_ORIGIN) == 0 {
-            match self.reader.var()? {
-                1 => self.reader.string().map(drop)?,
-                _ => self.id()?,
-            }
+            let parent = match self.reader.var()? {
+                1 => Ok(self.reader.string()?),
+                _ => Err(self.id()?),
+            };
             if info & HAS_PARENT_KEY != 0 {
-                self.reader.string()?;
+                let key = self.reader.string()?;
+                place = Some(match parent {
+                    Ok(root) => WritePlace::InRoot(root, key),
+                    Err(nested) => WritePlace::InNested(nested, key),
+                });
             }
         }
-        self.content(info & 0x0f)
+        let kind = info & 0x0f;
+        let begin = self.reader.at();
+        let length = self.content(kind)?;
+        // What stands in a map has nothing to its right when it is set, and is neither characters nor formatting.
+        if let (Some(writes), Some(place), 0, 1..=3 | 5 | 7..=9) =
+            (&mut self.writes, place, info & HAS_RIGHT_ORIGIN, kind)
+        {
+            let content = (kind, self.reader.since(begin));
+            // A length that does not fit is refused by the caller.
+            writes.push(Write { id, length: u32::try_from(length).unwrap_or(0), place, content });
+        }
+        Ok(length)
     }
 
     fn content(&mut self, kind: u8) -> Result<u64, Malformed> {
@@ -231,9 +278,9 @@ impl<'a> Scan<'a> {
         }
     }
 
-    fn id(&mut self) -> Result<(), Malformed> {
-        self.reader.client()?;
-        self.clock().map(drop)
+    fn id(&mut self) -> Result<ID, Malformed> {
+        let client = self.reader.client()?;
+        Ok(id(client, self.clock()?))
     }
 
     fn clock(&mut self) -> Result<u64, Malformed> {
@@ -242,4 +289,9 @@ impl<'a> Scan<'a> {
             _ => self.reader.fail("a clock above the largest clock"),
         }
     }
+}
+
+/// Both were checked against their limits.
+fn id(client: u64, clock: u64) -> ID {
+    ID::new(ClientID::new(client), clock as u32)
 }

@@ -22,6 +22,20 @@ impl<'a> Reader<'a> {
         self.bytes.len() - self.at
     }
 
+    pub(crate) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// What is still to be read.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        &self.bytes[self.at..]
+    }
+
+    /// What was read since then.
+    pub(crate) fn since(&self, begin: usize) -> &'a [u8] {
+        &self.bytes[begin..self.at]
+    }
+
     pub(crate) fn fail<T>(&self, reason: &'static str) -> Result<T, Malformed> {
         Err(Malformed { offset: self.at, reason })
     }

@@ -17,6 +17,7 @@ mod fault;
 pub mod group;
 mod heal;
 mod link;
+pub mod local;
 pub mod net;
 pub mod oracle;
 pub mod plan;

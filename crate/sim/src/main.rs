@@ -1,9 +1,12 @@
 //! The simulator from the command line; `cargo xtask sim` runs it with the same flags.
 
 mod of_groups;
+mod of_local;
 
 use headwater_sim::bug::Bug;
 use headwater_sim::group;
+use headwater_sim::local;
+use headwater_sim::local::suite::OPEN;
 use headwater_sim::plan::Plan;
 use headwater_sim::report;
 use headwater_sim::run::{quiet_panics, run};
@@ -29,6 +32,8 @@ Usage: cargo xtask sim [--seeds N] [--from S]      N seeds from S on, 100 from 0
                                                    single node and as many of groups showed
        cargo xtask sim --group ...                 groups instead of a single node: members, a lease store, failover; with
                                                    --seeds, --from, --seed, --trace, --save, --bugs and --bug as above
+       cargo xtask sim --local ...                 tabs that share a storage, and peers, with a leader and without; with
+                                                   --seeds, --from, --seed, --trace, --bugs and --bug as above
 
 A failing seed becomes a named scenario with --save: the least of its steps are written to a file that every test run reads.
 Let the file's first line say in one sentence what was wrong, mend it, and see the scenario pass.
@@ -57,6 +62,8 @@ struct Arguments {
     bug: Option<Bug>,
     group: bool,
     group_bug: Option<group::bug::Bug>,
+    local: bool,
+    local_bug: Option<local::bug::Bug>,
     bugs: bool,
     help: bool,
     trace: bool,
@@ -82,12 +89,14 @@ impl Arguments {
                 "--bug" => {
                     let name = value().unwrap_or_default();
                     (arguments.bug, arguments.group_bug) = (Bug::parse(&name), group::bug::Bug::parse(&name));
-                    if arguments.bug.is_none() && arguments.group_bug.is_none() {
+                    arguments.local_bug = local::bug::Bug::parse(&name);
+                    if !arguments.has_bug() {
                         return Err(format!("{name:?} is no bug"));
                     }
                 }
                 "--bugs" => arguments.bugs = true,
                 "--group" => arguments.group = true,
+                "--local" => arguments.local = true,
                 "--help" | "-h" => arguments.help = true,
                 "--trace" => arguments.trace = true,
                 "--save" => {
@@ -111,6 +120,9 @@ impl Arguments {
         if self.group {
             return of_groups::run(&self);
         }
+        if self.local {
+            return of_local::run(&self);
+        }
         if let Some(seed) = self.seed {
             return self.one(&Plan::of(seed));
         }
@@ -128,7 +140,12 @@ impl Arguments {
             if !groups.failures.is_empty() {
                 return Ok(ExitCode::FAILURE);
             }
-            std::fs::write(file, guarantees(&sums, &groups))
+            let local = of_local::sums(&self, self.seeds.unwrap_or(default))?;
+            // What is known to be open, the page says.
+            if local.failures.iter().any(|failure| !OPEN.contains(&failure.seed)) {
+                return Ok(ExitCode::FAILURE);
+            }
+            std::fs::write(file, guarantees(&sums, &groups, &local))
                 .map_err(|cause| format!("{file} cannot be written: {cause}"))?;
         }
         Ok(if sums.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -159,16 +176,28 @@ impl Arguments {
             None if self.save.is_some() && self.has_bug() => {
                 Err("a scenario shows what our own code did wrong: --save and --bug do not go together".into())
             }
+            None if self.group && self.local => Err("--group and --local do not go together".into()),
             None if self.group && self.table.is_some() => Err("--table is not for groups yet".into()),
-            None if self.has_bug() && (self.group != self.group_bug.is_some()) => {
-                Err("that bug is one of the other world: see --bugs, and --group --bugs".into())
+            None if self.local && (self.table.is_some() || self.scenario.is_some() || self.save.is_some()) => {
+                Err("--table, --scenario and --save are not for tabs and peers yet".into())
+            }
+            None if self.has_bug() && !self.is_bug_of_this_world() => {
+                Err("that bug is one of another world: see --bugs, --group --bugs and --local --bugs".into())
             }
             None => Ok(()),
         }
     }
 
     fn has_bug(&self) -> bool {
-        self.bug.is_some() || self.group_bug.is_some()
+        self.bug.is_some() || self.group_bug.is_some() || self.local_bug.is_some()
+    }
+
+    fn is_bug_of_this_world(&self) -> bool {
+        match (self.group, self.local) {
+            (true, _) => self.group_bug.is_some(),
+            (_, true) => self.local_bug.is_some(),
+            _ => self.bug.is_some(),
+        }
     }
 
     /// The seeds from `--from` on, so many of them.

@@ -3,6 +3,7 @@
 //! `docs/guarantees.md` is written by this file and by nobody else. Words are in `table.md`, figures come from the runs.
 
 use crate::group;
+use crate::local;
 use crate::report;
 use crate::suite::Sums;
 use headwater_core::Stage;
@@ -102,11 +103,16 @@ impl Tally {
 }
 
 /// The page of guarantees.
-pub fn guarantees(sums: &Sums, groups: &group::suite::Sums) -> String {
+pub fn guarantees(sums: &Sums, groups: &group::suite::Sums, local: &local::suite::Sums) -> String {
     PAGE.replace("{line}", &report::line(sums))
         .replace("{line of groups}", &group::report::line(groups))
         .replace("{reads of groups}", &groups.tally.read_table())
         .replace("{writes of groups}", &groups.tally.write_table())
+        .replace("{runs of several}", &groups.runs_of_several.to_string())
+        .replace("{reads of several}", &groups.several.read_table_of_several())
+        .replace("{writes of several}", &groups.several.kept_by_several())
+        .replace("{line of local}", &local::report::line(local))
+        .replace("{coverage of local}", &coverage_table(&local.coverage.rows()))
         .replace("{coverage of groups}", &coverage_table(&groups.coverage.rows()))
         .replace("{reads without faults}", &read_table(sums, false))
         .replace("{reads with faults}", &read_table(sums, true))

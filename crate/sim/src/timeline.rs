@@ -36,6 +36,7 @@ pub fn client_frame(bytes: &[u8]) -> String {
         ClientFrame::Await { id, origin, seq, concern } => {
             format!("await {id}: {concern:?} of {}", write(origin, seq))
         }
+        ClientFrame::Signal { to, bytes } => format!("a signal of {} bytes to {}", bytes.len(), short(to)),
     }
 }
 
@@ -62,6 +63,7 @@ pub fn node_frame(bytes: &[u8]) -> String {
         NodeFrame::Reached { id, frontier } => format!("barrier {id} is reached at {}", logs(&frontier)),
         NodeFrame::Failed { id, error } => format!("barrier {id} fails: {error}"),
         NodeFrame::Error { error, retry_after_ms } => format!("error: {error}; again in {retry_after_ms} ms"),
+        NodeFrame::Signal { from, bytes } => format!("a signal of {} bytes from {}", bytes.len(), short(from)),
     }
 }
 

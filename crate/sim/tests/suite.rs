@@ -139,7 +139,8 @@ fn the_page_of_guarantees_is_up_to_date() {
     let file = workspace().join("docs/guarantees.md");
     let kept = std::fs::read_to_string(&file).expect("docs/guarantees.md is in the repository");
     let groups = headwater_sim::group::suite::run_seeds(0..3, None, threads(), |_| ());
-    let made = guarantees(&run_seeds(0..3, None, threads(), |_| ()), &groups);
+    let local = headwater_sim::local::suite::run_seeds(0..3, None, threads(), |_| ());
+    let made = guarantees(&run_seeds(0..3, None, threads(), |_| ()), &groups, &local);
     let without_figures = |text: &str| -> String { text.chars().filter(|c| !c.is_ascii_digit()).collect() };
     // A cell without a single write has no figures either.
     let words = |text: &str| without_figures(text).replace(" (lost  of )", "");

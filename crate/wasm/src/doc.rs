@@ -16,6 +16,7 @@ use crate::value::{
     value_to_js,
 };
 
+pub(crate) mod conflicts;
 pub(crate) mod error;
 mod events;
 

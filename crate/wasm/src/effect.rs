@@ -37,6 +37,15 @@ impl Effect {
         Self::new("persist").with("token", token.0 as f64).with("ops", ops)
     }
 
+    /// The row that must not be there for a commit to happen: `{ table, key }`.
+    #[cfg(feature = "replica")]
+    pub(crate) fn guarded(self, guard: Option<headwater_core::store::Guard>) -> Self {
+        let guard = guard.map(|headwater_core::store::Guard { table, key }| {
+            Effect::plain().with("table", table.as_str()).with("key", bytes_to_js(&key)).done()
+        });
+        self.with_some("guard", guard)
+    }
+
     pub(crate) fn scan(token: Token, scan: Scan) -> Self {
         let (rows, bytes) = scan.limit.unzip();
         Self::new("scan")

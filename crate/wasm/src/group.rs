@@ -12,7 +12,7 @@
 //! minority read-only
 //! ```
 
-use headwater_core::group::{GroupConfig, Member, MemberName, Minority, Record, Role, Settings};
+use headwater_core::group::{GroupConfig, Member, MemberName, Minority, Record, Role, Settings, Topology};
 use headwater_core::{Error, Generation, Millis};
 
 /// Reads it, and refuses groups that cannot be.
@@ -50,6 +50,7 @@ fn set(settings: &mut Settings, name: &str, value: &str) -> Result<(), Error> {
         "electionSpanMs" => settings.election_span = Millis(number(value)?),
         "maxLag" => settings.lag_entries_max = number(value)?,
         "lagAlarm" => settings.lag_alarm_entries = number(value)?,
+        "topology" => settings.topology = Topology::parse(value).ok_or_else(|| odd(value))?,
         "minority" => settings.minority = Minority::parse(value).ok_or_else(|| odd(value))?,
         _ => return Err(Error::malformed(format!("{name:?} is no setting of a group"))),
     }
@@ -96,13 +97,18 @@ mod tests {
 
     #[test]
     fn a_group_is_read_line_by_line() {
-        let config = parse(&format!("{GROUP}beatMs 100\nmaxLag 7\nminority read-only")).unwrap();
+        let config = parse(&format!("{GROUP}beatMs 100\nmaxLag 7\nminority read-only\ntopology multi-leader")).unwrap();
         assert_eq!((config.me.as_str(), config.quorum, config.jitter_seed), ("b", 2, u64::MAX));
         assert_eq!(config.first_leader().unwrap().as_str(), "a");
         assert_eq!(config.members[2].role, Role::Observer { delay_ms: 60_000, via: None });
         assert_eq!(config.members[3].role, Role::Observer { delay_ms: 0, via: Some(config.members[2].name.clone()) });
-        let changed =
-            Settings { beat: Millis(100), lag_entries_max: 7, minority: Minority::ReadOnly, ..Settings::default() };
+        let changed = Settings {
+            beat: Millis(100),
+            lag_entries_max: 7,
+            minority: Minority::ReadOnly,
+            topology: Topology::MultiLeader,
+            ..Settings::default()
+        };
         assert_eq!(config.settings, changed);
     }
 
@@ -122,7 +128,7 @@ mod tests {
         for (from, to) in broken {
             assert!(parse(&GROUP.replace(from, to)).is_err(), "{from:?} became {to:?}");
         }
-        for line in ["beatMs 1500", "beatMs 0", "callMs x", "minority gone", "lag 1"] {
+        for line in ["beatMs 1500", "beatMs 0", "callMs x", "minority gone", "topology ring", "lag 1"] {
             assert!(parse(&format!("{GROUP}{line}")).is_err(), "{line:?}");
         }
         assert!(parse(&GROUP.replace("priority 2", "priority 0").replace("priority 1", "priority 0")).is_err());

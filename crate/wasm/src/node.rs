@@ -7,7 +7,7 @@ use crate::group;
 use crate::host::{coded, doc_name, malformed, millis, parse_bookmark, storage_error, throw};
 use crate::status::{event_to_js, status_to_js};
 use headwater_core::error::Code;
-use headwater_core::group::MemberName;
+use headwater_core::group::{MemberName, Topology};
 use headwater_core::node::{self, Admin, Config, Done, Held, Input, Output, Query, Swap};
 use headwater_core::sorted::Map;
 use headwater_core::{Bookmark, ConnId, Error, Generation, Token};
@@ -154,6 +154,15 @@ impl Node {
     pub fn promote(&mut self, id: f64, unix_ms: f64, accept_data_loss: bool, now: f64) {
         let command = Admin::Promote { unix_ms: unix_ms as u64, accept_data_loss };
         self.handle(Input::Admin { id: id as u64, command }, now);
+    }
+
+    /// An operator wants one member to lead or several; the effect `adminDone` with this `id` ends it.
+    pub fn topology(&mut self, id: f64, to: &str, timeout_ms: f64, now: f64) -> Result<(), JsValue> {
+        let to = Topology::parse(to)
+            .ok_or_else(|| malformed(format!("{to:?} is no topology; use single-leader or multi-leader")))?;
+        let command = Admin::Topology { to, timeout: millis(timeout_ms) };
+        self.handle(Input::Admin { id: id as u64, command }, now);
+        Ok(())
     }
 
     /// A read over HTTP of a document, or of the frontier alone; the effect `answer` with this `id` ends it.

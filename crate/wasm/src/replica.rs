@@ -3,14 +3,15 @@
 //! It executes what concerns documents by itself, and hands everything else out as effects. It never calls back.
 
 use crate::doc::DocHandle;
+use crate::doc::conflicts::conflicts_to_js;
 use crate::effect::{Effect, bytes_to_js, error_to_js, rows_from_js};
 use crate::host::{doc_name, malformed, millis, parse_bookmark, storage_error, throw};
 use headwater_core::group::{Concern, MemberName};
-use headwater_core::replica::{self, Config, Input, Output, Phase, Wait};
+use headwater_core::replica::{self, Config, Input, Output, Phase, TabRole, Wait};
 use headwater_core::session::Consistency;
 use headwater_core::sorted::Map;
 use headwater_core::{Code, DocName, Error, Origin, Part, Seq, Stage, Token};
-use headwater_doc::{DocError, Document};
+use headwater_doc::{DocError, Document, check_update};
 use js_sys::{Array, Uint8Array};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -26,6 +27,9 @@ pub struct Replica {
     docs: Map<DocName, Shared>,
     /// From it yrs client ids are derived; it is random and never stored.
     entropy: u64,
+    origin: Origin,
+    /// Whether documents watch for conflicts: only once somebody wants to be told.
+    tells_conflicts: bool,
 }
 
 /// What happens to it. Every `now` is in milliseconds of one monotonic clock.
@@ -33,10 +37,14 @@ pub struct Replica {
 impl Replica {
     /// A replica that begins by reading its storage. `origin` and `seed` are random, never used before.
     #[wasm_bindgen(constructor)]
-    pub fn new(origin: u64, has_leader: bool, is_durable: bool, seed: u64) -> Self {
+    pub fn new(origin: u64, has_leader: bool, is_durable: bool, seed: u64, shares_storage: bool) -> Self {
         console_error_panic_hook::set_once();
-        let config = Config { origin: Origin(origin), has_leader, is_durable, jitter_seed: seed };
-        Self { core: replica::Replica::new(config), docs: Map::default(), entropy: seed }
+        let check = |update: &[u8]| check_update(update).map_err(|cause| cause.to_string());
+        let config =
+            Config { origin: Origin(origin), has_leader, is_durable, jitter_seed: seed, shares_storage, check };
+        let origin = Origin(origin);
+        let core = replica::Replica::new(config);
+        Self { core, docs: Map::default(), entropy: seed, origin, tells_conflicts: false }
     }
 
     /// The rows of a scan: key, value, key, value …
@@ -48,6 +56,67 @@ impl Replica {
     /// A commit is durable.
     pub fn persisted(&mut self, token: f64, now: f64) {
         self.handle(Input::Persisted { token: Token(token as u64) }, now);
+    }
+
+    /// A commit did not happen, since its guard did not hold.
+    pub fn fenced(&mut self, token: f64, now: f64) {
+        self.handle(Input::Fenced { token: Token(token as u64) }, now);
+    }
+
+    /// A message from another tab.
+    pub fn tab(&mut self, bytes: Vec<u8>, now: f64) {
+        self.handle(Input::Tab { bytes }, now);
+    }
+
+    /// The lock is this tab's.
+    pub fn hold(&mut self, now: f64) {
+        self.handle(Input::Hold, now);
+    }
+
+    /// The lock was taken from this tab.
+    pub fn unhold(&mut self, now: f64) {
+        self.handle(Input::Unhold, now);
+    }
+
+    /// That tab is closed, or dead.
+    #[wasm_bindgen(js_name = tabGone)]
+    pub fn tab_gone(&mut self, origin: u64, now: f64) {
+        self.handle(Input::TabGone { origin: Origin(origin) }, now);
+    }
+
+    /// There is a port to a peer, under a number never used before.
+    #[wasm_bindgen(js_name = peerOpened)]
+    pub fn peer_opened(&mut self, peer: f64, token: Option<String>, needs_approval: bool, now: f64) {
+        self.handle(Input::PeerOpened { peer: peer as u64, token, needs_approval }, now);
+    }
+
+    /// A message came from a peer.
+    #[wasm_bindgen(js_name = peerFrame)]
+    pub fn peer_frame(&mut self, peer: f64, bytes: Vec<u8>, now: f64) {
+        self.handle(Input::PeerFrame { peer: peer as u64, bytes }, now);
+    }
+
+    /// The port is closed.
+    #[wasm_bindgen(js_name = peerClosed)]
+    pub fn peer_closed(&mut self, peer: f64, now: f64) {
+        self.handle(Input::PeerClosed { peer: peer as u64 }, now);
+    }
+
+    /// Whether the application lets the peer in that it was asked about.
+    #[wasm_bindgen(js_name = peerApproved)]
+    pub fn peer_approved(&mut self, peer: f64, is_approved: bool, now: f64) {
+        self.handle(Input::PeerApproved { peer: peer as u64, is_approved }, now);
+    }
+
+    /// The application gives a peer up; the effect `closePeer` follows.
+    #[wasm_bindgen(js_name = closePeer)]
+    pub fn close_peer(&mut self, peer: f64, now: f64) {
+        self.handle(Input::ClosePeer { peer: peer as u64 }, now);
+    }
+
+    /// The database is being closed.
+    pub fn leave(&mut self, now: f64) {
+        self.handle(Input::Leave, now);
     }
 
     /// Storage has failed for good.
@@ -86,6 +155,12 @@ impl Replica {
         self.handle(Input::Pause { is_paused }, now);
     }
 
+    /// A message for other clients of the node, by the origin of whom it is for; `to` zero is for all others. It is dropped if
+    /// there is no connection.
+    pub fn signal(&mut self, to: u64, bytes: Vec<u8>, now: f64) {
+        self.handle(Input::Signal { to: Origin(to), bytes }, now);
+    }
+
     /// Time has passed.
     pub fn tick(&mut self, now: f64) {
         self.handle(Input::Tick, now);
@@ -106,6 +181,14 @@ impl Replica {
         let handle = DocHandle::from_inner(doc.clone());
         self.handle(Input::OpenDoc { doc: name }, now);
         Ok(handle)
+    }
+
+    /// Tells conflicts from now on, as effects after `applied`.
+    #[wasm_bindgen(js_name = tellConflicts)]
+    pub fn tell_conflicts(&mut self) {
+        if !std::mem::replace(&mut self.tells_conflicts, true) {
+            self.docs.iter().for_each(|(_, doc)| doc.borrow_mut().watch_conflicts(self.origin.0));
+        }
     }
 
     /// Closes a document.
@@ -161,6 +244,13 @@ impl Replica {
         Ok(())
     }
 
+    /// Waits until so many other replicas have stored a write; the effect `done` with this `id` answers.
+    #[wasm_bindgen(js_name = waitPeers)]
+    pub fn wait_peers(&mut self, id: f64, origin: u64, seq: u64, count: f64, timeout_ms: f64, now: f64) {
+        let wait = Wait::Peers { origin: Origin(origin), seq: Seq(seq), count: count as usize };
+        self.handle(Input::Wait { id: id as u64, wait, timeout: millis(timeout_ms) }, now);
+    }
+
     /// Waits until a document may be read; the effect `done` with this `id` answers.
     #[wasm_bindgen(js_name = waitRead)]
     #[expect(clippy::too_many_arguments, reason = "JavaScript passes them flat: an object would cost a crossing each")]
@@ -198,7 +288,7 @@ impl Replica {
         while let Some(output) = self.core.poll(millis(now)) {
             // Consecutive updates belong together: observers hear of them when all are in.
             if !matches!(output, Output::Apply { .. }) {
-                flush_applied(&mut applied, &effects);
+                self.flush_applied(&mut applied, &effects);
             }
             match self.execute(output, &mut applied) {
                 Ok(effect) => effect.into_iter().for_each(|effect| {
@@ -209,19 +299,38 @@ impl Replica {
                 }
             }
         }
-        flush_applied(&mut applied, &effects);
+        self.flush_applied(&mut applied, &effects);
         effects
+    }
+
+    fn flush_applied(&self, applied: &mut Vec<DocName>, effects: &Array) {
+        if applied.is_empty() {
+            return;
+        }
+        let docs: Array = applied.iter().map(|doc| JsValue::from(doc.as_str())).collect();
+        effects.push(&Effect::new("applied").with("docs", docs).done());
+        for name in applied.drain(..) {
+            let conflicts = self.docs.get(&name).map(|doc| doc.borrow_mut().take_conflicts()).unwrap_or_default();
+            if !conflicts.is_empty() {
+                let conflicts = conflicts_to_js(&conflicts);
+                effects.push(&Effect::new("conflicts").with("doc", name.as_str()).with("conflicts", conflicts).done());
+            }
+        }
     }
 
     fn execute(&mut self, output: Output, applied: &mut Vec<DocName>) -> Result<Option<Effect>, (DocName, DocError)> {
         Ok(Some(match output {
-            Output::Apply { doc, updates } => {
-                self.apply(&doc, &updates)?;
+            Output::Apply { doc, updates, origins } => {
+                self.apply(&doc, &updates, &origins)?;
                 applied.push(doc);
                 return Ok(None);
             }
             Output::Load { doc, updates } => {
-                self.apply(&doc, &updates)?;
+                self.apply(&doc, &updates, &[])?;
+                if let Some(shared) = self.docs.get(&doc).filter(|_| self.tells_conflicts) {
+                    // What was stored is no news.
+                    shared.borrow_mut().watch_conflicts(self.origin.0);
+                }
                 Effect::new("loaded").with("doc", doc.as_str())
             }
             Output::Unloadable { doc, error } => {
@@ -237,13 +346,28 @@ impl Replica {
                 Effect::new("rebuilt").with("doc", doc.as_str())
             }
             Output::Scan { token, scan } => Effect::scan(token, scan),
-            Output::Persist { token, ops } => Effect::persist(token, ops),
+            Output::Persist { token, ops, guard } => Effect::persist(token, ops).guarded(guard),
+            Output::TellTabs { bytes } => Effect::new("tellTabs").with("bytes", bytes_to_js(&bytes)),
+            Output::SendPeer { peer, bytes } => {
+                Effect::new("sendPeer").with("peer", peer as f64).with("bytes", bytes_to_js(&bytes))
+            }
+            Output::ClosePeer { peer, error } => {
+                Effect::new("closePeer").with("peer", peer as f64).with_some("error", error.as_ref().map(error_to_js))
+            }
+            Output::AskPeer { peer, token } => {
+                Effect::new("askPeer").with("peer", peer as f64).with_some("token", token)
+            }
+            Output::Steal => Effect::new("steal"),
+            Output::WatchTab { origin } => Effect::new("watchTab").with("origin", origin.0),
             Output::Connect { attempt } => Effect::new("connect").with("attempt", attempt as f64),
             Output::Disconnect => Effect::new("disconnect"),
             Output::Send { bytes } => Effect::new("send").with("bytes", bytes_to_js(&bytes)),
             Output::Ping => Effect::new("ping"),
             Output::Ready => Effect::new("ready"),
             Output::OpenFailed { error } => Effect::new("fatal").with("error", error_to_js(&error)),
+            Output::Signalled { from, bytes } => {
+                Effect::new("signalled").with("from", from.0).with("bytes", bytes_to_js(&bytes))
+            }
             Output::Changed => Effect::new("changed"),
             Output::Done { id, result } => {
                 Effect::new("done").with("id", id as f64).with_some("error", result.err().as_ref().map(error_to_js))
@@ -261,10 +385,11 @@ impl Replica {
         effect
     }
 
-    fn apply(&mut self, doc: &DocName, updates: &[Rc<[u8]>]) -> Result<(), (DocName, DocError)> {
+    fn apply(&mut self, doc: &DocName, updates: &[Rc<[u8]>], origins: &[Origin]) -> Result<(), (DocName, DocError)> {
         let Some(shared) = self.docs.get(doc) else { return Ok(()) };
-        let updates: Vec<&[u8]> = updates.iter().map(|update| &**update).collect();
-        shared.borrow_mut().apply(&updates).map_err(|cause| (doc.clone(), cause))
+        let origins = origins.iter().map(|origin| Some(origin.0)).chain(std::iter::repeat(None));
+        let updates: Vec<(Option<u64>, &[u8])> = origins.zip(updates).map(|(by, update)| (by, &**update)).collect();
+        shared.borrow_mut().apply_from(&updates).map_err(|cause| (doc.clone(), cause))
     }
 
     fn handle(&mut self, input: Input, now: f64) {
@@ -298,6 +423,16 @@ impl Replica {
             parts.extend(update.map(|update| Part { doc: name.clone(), update: update.into() }));
         }
         (!parts.is_empty()).then(|| self.core.write(parts, unix_ms as u64).0)
+    }
+
+    /// Other replicas that are linked or heard of: `[{ replica, peer?, behind }]`.
+    pub fn peers(&self) -> Array {
+        let peers = self.core.peers().into_iter();
+        let shown = peers.map(|peer| {
+            let shown = Effect::plain().with("replica", peer.replica.to_string()).with("behind", peer.behind as f64);
+            shown.with_some("peer", peer.link.map(|link| link as f64)).done()
+        });
+        shown.collect()
     }
 
     /// The stage of a write; throws if it was rejected.
@@ -350,7 +485,7 @@ impl Replica {
             .done())
     }
 
-    /// Where it stands: `{ phase, epoch, member, memberRole, generation, entries, staleness, isStored, error }`.
+    /// Where it stands: `{ phase, tab, epoch, member, memberRole, generation, entries, staleness, isStored, error }`.
     pub fn status(&self, now: f64) -> JsValue {
         let lag = self.core.database_lag(millis(now));
         let phase = match self.core.phase() {
@@ -360,9 +495,15 @@ impl Replica {
             Phase::Live => "live",
             Phase::Blocked => "blocked",
         };
+        let tab = match self.core.tab_role() {
+            TabRole::Alone => "alone",
+            TabRole::Holder => "holder",
+            TabRole::Member => "member",
+        };
         let served = self.core.served();
         Effect::plain()
             .with("phase", phase)
+            .with("tab", tab)
             .with_some("member", served.and_then(|node| node.member.as_ref()).map(|name| name.as_str()))
             .with_some("memberRole", served.and_then(|node| node.role).map(|role| role.as_str()))
             .with("generation", self.core.generation().0)
@@ -372,12 +513,5 @@ impl Replica {
             .with_some("staleness", lag.staleness.map(|span| span.0 as f64))
             .with_some("error", self.core.trouble().map(error_to_js))
             .done()
-    }
-}
-
-fn flush_applied(applied: &mut Vec<DocName>, effects: &Array) {
-    if !applied.is_empty() {
-        let docs: Array = applied.drain(..).map(|doc| JsValue::from(doc.as_str())).collect();
-        effects.push(&Effect::new("applied").with("docs", docs).done());
     }
 }

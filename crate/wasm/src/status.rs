@@ -2,6 +2,7 @@
 
 use crate::effect::{Effect, error_to_js};
 use headwater_core::frontier::Frontier;
+use headwater_core::group::Lead;
 use headwater_core::group::record::LossWindow;
 use headwater_core::node::{Event, GroupStatus, MemberStatus, Status};
 use js_sys::Array;
@@ -36,6 +37,8 @@ fn group_to_js(group: &GroupStatus) -> JsValue {
         .with("members", group.members.iter().map(member_to_js).collect::<Array>())
         .with("mergedEntries", group.merged_entries as f64)
         .with("elections", group.elections as f64)
+        .with("topology", group.topology.as_str())
+        .with("leads", leads_to_js(&group.leads))
         .with("losses", group.losses.iter().map(loss_to_js).collect::<Array>())
         .done()
 }
@@ -52,6 +55,11 @@ fn member_to_js(member: &MemberStatus) -> JsValue {
         .with("lagBytes", member.lag_bytes as f64)
         .with_some("lagMs", member.lag.map(|lag| lag.0 as f64))
         .done()
+}
+
+/// `{ [member]: epoch }`.
+fn leads_to_js(leads: &[Lead]) -> JsValue {
+    leads.iter().fold(Effect::plain(), |all, lead| all.with(lead.member.as_str(), lead.epoch.0 as f64)).done()
 }
 
 fn loss_to_js(loss: &LossWindow) -> JsValue {

@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use headwater_doc::sort_by_key;
 use headwater_doc::{Any, Attrs, DeltaOp, Handle, Input, Kind, MAX_VALUE_DEPTH, Number, TextDelta, TextPiece, Value};
 use js_sys::{Array, BigInt, Object, Reflect, Symbol, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
@@ -71,7 +72,7 @@ pub(crate) fn any_to_js(any: &Any) -> JsValue {
         Any::Array(values) => values.iter().map(any_to_js).collect::<Array>().into(),
         Any::Map(entries) => {
             let mut entries: Vec<_> = entries.iter().collect();
-            entries.sort_unstable_by_key(|(key, _)| *key);
+            sort_by_key(&mut entries, |(key, _)| *key);
             object(entries.into_iter().map(|(key, value)| (key.as_str(), any_to_js(value)))).into()
         }
     }
@@ -79,7 +80,7 @@ pub(crate) fn any_to_js(any: &Any) -> JsValue {
 
 pub(crate) fn attrs_to_js(attrs: &Attrs) -> JsValue {
     let mut entries: Vec<_> = attrs.iter().collect();
-    entries.sort_unstable_by_key(|(key, _)| *key);
+    sort_by_key(&mut entries, |(key, _)| *key);
     object(entries.into_iter().map(|(key, value)| (&**key, any_to_js(value)))).into()
 }
 

@@ -38,6 +38,7 @@ export interface NodeStatus {
     readonly members: readonly MemberStatus[];
     readonly mergedEntries: number;
     readonly elections: number;
+    readonly topology: string;
   } | null;
 }
 

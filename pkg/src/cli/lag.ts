@@ -1,6 +1,6 @@
-/** `headwater lag`: how far behind the leader every member is. */
+/** `headwater lag`: how far behind the leader, or each of several, every other member is. */
 
-import { askAll, type Asked, leaderOf, urlsOf, URL_OPTION } from "./ask.js";
+import { answered, askAll, type Asked, leaderOf, type NodeStatus, urlsOf, URL_OPTION } from "./ask.js";
 import type { Command } from "./command.js";
 import { table } from "./table.js";
 
@@ -16,10 +16,18 @@ export const lag: Command = {
   },
 };
 
-/** A row for each member that the leader streams to. */
+/** A row for each member that the leader streams to; of several leaders, for each that answered. */
 export function lagTable(asked: readonly Asked[]): string {
   const { status } = leaderOf(asked);
-  const rows = (status.group?.members ?? []).map(({ name, isVoter, isConnected, lagEntries, lagBytes, lagMs }) => [
+  const head = ["MEMBER", "KIND", "ANSWERS", "ENTRIES BEHIND", "BYTES", "MS"];
+  if (status.group?.topology !== "multi-leader") return table([head, ...lagRows(status)]);
+  const leaders = answered(asked).filter(({ status }) => status.role === "leader");
+  const rows = leaders.flatMap(({ status }) => lagRows(status).map((row) => [status.group?.me ?? "", ...row]));
+  return table([["LEADER", ...head], ...rows]);
+}
+
+function lagRows(status: NodeStatus): string[][] {
+  return (status.group?.members ?? []).map(({ name, isVoter, isConnected, lagEntries, lagBytes, lagMs }) => [
     name,
     isVoter ? "voter" : "observer",
     isConnected ? "yes" : "no",
@@ -27,5 +35,4 @@ export function lagTable(asked: readonly Asked[]): string {
     String(lagBytes),
     lagMs === null ? "unknown" : String(lagMs),
   ]);
-  return table([["MEMBER", "KIND", "ANSWERS", "ENTRIES BEHIND", "BYTES", "MS"], ...rows]);
 }

@@ -9,10 +9,11 @@ import { serve } from "../cli/serve.js";
 import { status } from "../cli/status.js";
 import { switchover } from "../cli/switchover.js";
 import { top } from "../cli/top.js";
+import { topology } from "../cli/topology.js";
 
 // The bundles beside this one. Only a drill needs them.
 const loadPackage = async () => ({ ...(await import("./node.js")), load: await import("./load.js") });
 
-const commands = [serve, status, lag, top, switchover, promote, drill(loadPackage)];
+const commands = [serve, status, lag, top, switchover, promote, topology, drill(loadPackage)];
 
 process.exitCode = await main(commands, process.argv.slice(2));

@@ -2,6 +2,7 @@
 
 import { HeadwaterError } from "../errors.js";
 import { IndexedDbStore } from "../store/indexeddb.js";
+import { joinTabs } from "../tabs/browser-tabs.js";
 import { once, type Platform, type WebSocketClass } from "./platform.js";
 
 /** The platform, with the address of the wasm. */
@@ -9,7 +10,8 @@ export function browserPlatform(wasmUrl: () => URL): Platform {
   return {
     module: once(() => load(wasmUrl())),
     webSocket: async () => WebSocket as unknown as WebSocketClass,
-    openStore: (database, localName) => IndexedDbStore.open(database, localName),
+    openStore: (name) => IndexedDbStore.open(name),
+    joinTabs,
     now: () => performance.now(),
     onWake,
   };

@@ -2,6 +2,7 @@
 
 import { toHeadwaterError } from "../errors.js";
 import type { Store } from "../store/store.js";
+import type { Tabs } from "../tabs/tabs.js";
 
 /** One host. Nothing of it is called before a database is opened. */
 export interface Platform {
@@ -12,7 +13,13 @@ export interface Platform {
   webSocket(): Promise<WebSocketClass>;
 
   /** Opens storage that survives the process. */
-  openStore(database: string, localName: string): Promise<Store>;
+  openStore(name: string): Promise<Store>;
+
+  /**
+   * Joins the others that have storage of this name open. `undefined`, or not there at all, where openings cannot find each
+   * other: then each works alone.
+   */
+  joinTabs?(name: string, origin: bigint): Promise<Tabs | undefined>;
 
   /** Milliseconds of a clock that never goes back. */
   now(): number;

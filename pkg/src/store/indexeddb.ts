@@ -3,7 +3,7 @@
  * connections, and nothing of what the rows mean.
  */
 
-import type { StoreOp } from "../effects.js";
+import type { Guard, StoreOp } from "../effects.js";
 import { HeadwaterError, toHeadwaterError } from "../errors.js";
 import { browserStorage } from "./persistence.js";
 import { limitBytes, type Range, type StorageInfo, type Store, TABLES } from "./store.js";
@@ -12,8 +12,8 @@ const VERSION = 1;
 /** How long opening may take; a browser that blocks it does so for as long as another page holds on. */
 const OPEN_MS_MAX = 10_000;
 const ADVICE = 'pass storage: "memory" to open() to go on without it, knowing that nothing survives the page';
-/** How browsers name what happens to a connection that they closed by force. */
-const LOST = new Set(["InvalidStateError", "AbortError", "UnknownError"]);
+/** How browsers name what happens to a connection that they closed by force, and to a transaction of a page that was frozen. */
+const LOST = new Set(["InvalidStateError", "AbortError", "UnknownError", "TimeoutError"]);
 
 /** Storage in IndexedDB. */
 export class IndexedDbStore implements Store {
@@ -26,38 +26,52 @@ export class IndexedDbStore implements Store {
     this.#adopt(connection);
   }
 
-  /** Opens the storage of this local copy of a database, and makes it where there is none. */
-  static async open(database: string, localName: string): Promise<IndexedDbStore> {
-    // Encoded, so that no two pairs share a name.
-    const name = `headwater/${encodeURIComponent(database)}/${encodeURIComponent(localName)}`;
+  /** Opens the storage of this name, and makes it where there is none. */
+  static async open(name: string): Promise<IndexedDbStore> {
     return new IndexedDbStore(name, await connect(name, "create"));
   }
 
-  async commit(ops: readonly StoreOp[]): Promise<void> {
-    const tables = [...new Set(ops.map((op) => op.table))];
-    await this.#run(tables, "readwrite", (transaction) => {
-      for (const { table, key, value } of ops) {
-        const store = transaction.objectStore(table);
-        if (value === undefined) store.delete(key);
-        else store.put(value, key);
-      }
-      return () => undefined;
-    });
+  // Everything is asked for at once, and nothing waits for an answer: a page may freeze at any moment, and a transaction that
+  // waits for it holds up every other tab.
+  async commit(ops: readonly StoreOp[], guard?: Guard): Promise<boolean> {
+    const tables = new Set(ops.map((op) => op.table));
+    if (guard !== undefined) tables.add(guard.table);
+    try {
+      await this.#run<void>([...tables], "readwrite", (transaction, done) => {
+        if (guard !== undefined) {
+          // Adding a row that is there aborts the transaction.
+          const store = transaction.objectStore(guard.table);
+          store.add(new Uint8Array(0), guard.key);
+          store.delete(guard.key);
+        }
+        for (const { table, key, value } of ops) {
+          const store = transaction.objectStore(table);
+          if (value === undefined) store.delete(key);
+          else store.put(value, key);
+        }
+        transaction.oncomplete = () => done();
+      });
+    } catch (error) {
+      if (guard !== undefined && isConstraint((error as HeadwaterError).cause)) return false;
+      throw error;
+    }
+    return true;
   }
 
   async scan({ table, from, to, rows, bytes }: Range): Promise<Uint8Array[]> {
     const range = to === undefined ? IDBKeyRange.lowerBound(from) : IDBKeyRange.bound(from, to, false, true);
-    return this.#run([table], "readonly", (transaction) => {
+    return this.#run([table], "readonly", (transaction, done) => {
       const store = transaction.objectStore(table);
       // Two questions in one transaction see the same rows.
       const keys = store.getAllKeys(range, rows);
       const values = store.getAll(range, rows);
-      return () => {
+      // Not when it is complete: Chromium says so while a large answer is still on its way to the page.
+      values.onsuccess = () => {
         const flat = keys.result.flatMap((key, at) => [
           new Uint8Array(key as ArrayBuffer),
           values.result[at] as Uint8Array,
         ]);
-        return limitBytes(flat, bytes);
+        done(limitBytes(flat, bytes));
       };
     });
   }
@@ -75,7 +89,7 @@ export class IndexedDbStore implements Store {
   async #run<T>(
     tables: string[],
     mode: IDBTransactionMode,
-    ask: (transaction: IDBTransaction) => () => T,
+    ask: (transaction: IDBTransaction, done: (answer: T) => void) => void,
   ): Promise<T> {
     try {
       return await this.#attempt(tables, mode, ask);
@@ -91,16 +105,18 @@ export class IndexedDbStore implements Store {
     }
   }
 
-  #attempt<T>(tables: string[], mode: IDBTransactionMode, ask: (transaction: IDBTransaction) => () => T): Promise<T> {
+  #attempt<T>(
+    tables: string[],
+    mode: IDBTransactionMode,
+    ask: (transaction: IDBTransaction, done: (answer: T) => void) => void,
+  ): Promise<T> {
     return new Promise((resolve, reject) => {
       if (this.#connection === undefined) throw new DOMException("the connection is closed", "InvalidStateError");
       const transaction = this.#connection.transaction(tables, mode, { durability: "strict" });
-      const answer = ask(transaction);
-      transaction.oncomplete = () => resolve(answer());
       transaction.onabort = () => reject(transaction.error ?? new DOMException("the transaction aborted", "AbortError"));
-      // Without it the browser waits whether more is asked for. Not where answers are waited for: Chromium reports a
-      // transaction as complete while a large answer is still on its way to the page.
-      if (mode === "readwrite") transaction.commit();
+      ask(transaction, resolve);
+      // Without it the browser waits whether the page asks for more.
+      transaction.commit();
     });
   }
 
@@ -160,6 +176,10 @@ function connect(name: string, purpose: "create" | "reopen"): Promise<IDBDatabas
 
 function isConnectionLost(error: unknown): boolean {
   return error instanceof DOMException && LOST.has(error.name);
+}
+
+function isConstraint(error: unknown): boolean {
+  return error instanceof DOMException && error.name === "ConstraintError";
 }
 
 function coded(error: unknown): HeadwaterError {

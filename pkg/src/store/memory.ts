@@ -1,6 +1,6 @@
 /** Storage that ends with the process. Only for those who asked for it: nothing in it ever counts as `local`. */
 
-import type { StoreOp } from "../effects.js";
+import type { Guard, StoreOp } from "../effects.js";
 import { limitBytes, type Range, type StorageInfo, type Store } from "./store.js";
 
 /** One table: rows by key, and the keys in order. */
@@ -16,6 +16,10 @@ class Table {
     }
     if (!this.#rows.has(name)) this.#order = undefined;
     this.#rows.set(name, { key, value });
+  }
+
+  has(key: Uint8Array): boolean {
+    return this.#rows.has(nameOf(key));
   }
 
   scan(from: Uint8Array, to: Uint8Array | undefined, limit: number): Uint8Array[] {
@@ -39,8 +43,10 @@ export class MemoryStore implements Store {
   readonly isDurable = false;
   readonly #tables = new Map<string, Table>();
 
-  async commit(ops: readonly StoreOp[]): Promise<void> {
+  async commit(ops: readonly StoreOp[], guard?: Guard): Promise<boolean> {
+    if (guard !== undefined && this.#table(guard.table).has(guard.key)) return false;
     for (const { table, key, value } of ops) this.#table(table).apply(key, value);
+    return true;
   }
 
   async scan({ table, from, to, rows = Infinity, bytes }: Range): Promise<Uint8Array[]> {

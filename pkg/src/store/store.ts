@@ -3,7 +3,7 @@
  * decisions: which rows exist is decided in the core.
  */
 
-import type { ScanEffect, StoreOp } from "../effects.js";
+import type { Guard, ScanEffect, StoreOp } from "../effects.js";
 
 /** What storage says of itself. */
 export interface StorageInfo {
@@ -25,8 +25,11 @@ export interface Store {
   /** Whether a commit survives the process. */
   readonly isDurable: boolean;
 
-  /** Makes all changes or none; resolves once they are durable. */
-  commit(ops: readonly StoreOp[]): Promise<void>;
+  /**
+   * Makes all changes or none; resolves once they are durable. Where the guarded row is there it makes none, and answers false:
+   * nobody else changes anything between that look and the changes.
+   */
+  commit(ops: readonly StoreOp[], guard?: Guard): Promise<boolean>;
 
   /** Rows in key order, flat: key, value, key, value … */
   scan(range: Range): Promise<Uint8Array[]>;

@@ -34,6 +34,8 @@ const ROLES = ["leader", "follower", "candidate"];
 const FAMILIES: readonly Family[] = [
   gauge("role", "1 at the role that the node has", ({ status }) =>
     ROLES.map((role) => [role === (status.group?.role ?? "leader"), { role }])),
+  gauge("multi_leader", "Whether several members lead", ({ status }) =>
+    [[status.group === undefined ? undefined : status.group.topology === "multi-leader"]]),
   gauge("epoch", "The leader's tenure that the node knows of", ({ status }) => [[Number(status.epoch)]]),
   gauge("held_entries", "Entries that the node holds durably", ({ status: { group, lsn } }) =>
     [[group === undefined ? Number(lsn) : entries(group.held)]]),
@@ -44,7 +46,7 @@ const FAMILIES: readonly Family[] = [
   gauge("staleness_seconds", "How long ago the node asked the question whose answer it shows", ({ status }) =>
     [[seconds(status.group?.stalenessMs)]]),
   gauge("isolated", "Whether the node reaches too few of its group", ({ status }) => [[status.group?.isIsolated]]),
-  gauge("follower_lag_entries", "Entries that a follower does not hold durably, as its leader knows",
+  gauge("follower_lag_entries", "Entries that a follower, or another leader, does not hold durably, as far as is known",
     followers(({ lagEntries }) => lagEntries)),
   gauge("follower_lag_bytes", "What those weigh, at most", followers(({ lagBytes }) => lagBytes)),
   gauge("follower_lag_seconds", "For how long a follower has been behind", followers(({ lagMs }) => seconds(lagMs))),

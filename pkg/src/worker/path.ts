@@ -8,10 +8,13 @@ export type PublicTarget =
   | { readonly kind: "sync" | "status"; readonly database: string }
   | { readonly kind: "doc"; readonly database: string; readonly doc: string };
 
+/** What operators may have done. */
+const COMMANDS = ["switchover", "promote", "topology"] as const;
+
 /** What members of its group and operators may ask. */
 export type PrivateTarget =
   | { readonly kind: "group"; readonly database: string }
-  | { readonly kind: "admin"; readonly database: string; readonly command: "switchover" | "promote" };
+  | { readonly kind: "admin"; readonly database: string; readonly command: (typeof COMMANDS)[number] };
 
 /** What a path asks for. */
 export type Target = { readonly kind: "health" | "metrics" } | PublicTarget | PrivateTarget;
@@ -47,13 +50,16 @@ function makerOf(what: string | undefined, rest: readonly string[]): ((database:
     case "group":
       return rest.length === 0 ? (database) => ({ kind: what, database }) : undefined;
     case "admin":
-      if (rest.length !== 1 || (command !== "switchover" && command !== "promote")) return undefined;
-      return (database) => ({ kind: what, database, command });
+      return adminOf(rest.length === 1 ? COMMANDS.find((known) => known === command) : undefined);
     case "docs":
       return (database) => ({ kind: "doc", database, doc: rest.map(decode).join("/") });
     default:
       return undefined;
   }
+}
+
+function adminOf(command: (typeof COMMANDS)[number] | undefined): ((database: string) => Target) | undefined {
+  return command === undefined ? undefined : (database) => ({ kind: "admin", database, command });
 }
 
 function decode(part: string): string {

@@ -16,6 +16,7 @@ pub enum Check {
     Demo,
     Slice,
     Group,
+    Topologies,
     Format,
     Clippy,
     ClippyWasm,
@@ -32,6 +33,7 @@ impl Check {
             Check::Demo => "the demo starts, serves its page and stops",
             Check::Slice => "the built package in Chromium, Node.js and workerd",
             Check::Group => "replication groups on workerd and etcd",
+            Check::Topologies => "tabs, peers and several leaders",
             Check::Format => "formatting",
             Check::Clippy => "clippy, native",
             Check::ClippyWasm => "clippy, wasm",
@@ -62,12 +64,8 @@ impl Check {
                 let browser = setup::browser::find_or_install()?;
                 javascript::run("pkg-tests/slice", &[(setup::browser::VARIABLE, browser)], options)
             }
-            Check::Group => {
-                built()?;
-                let etcd = (setup::etcd::VARIABLE, setup::etcd::find_or_install()?);
-                let browser = (setup::browser::VARIABLE, setup::browser::find_or_install()?);
-                javascript::run("pkg-tests/group", &[etcd, browser], options)
-            }
+            Check::Group => on_etcd("pkg-tests/group", options),
+            Check::Topologies => on_etcd("pkg-tests/topologies", options),
             Check::Format => silent(command::cargo().args(["fmt", "--all", "--check"])),
             Check::Clippy => {
                 silent(command::cargo().args(CLIPPY).args(["--workspace", "--all-targets"]).args(STRICTLY))
@@ -99,6 +97,14 @@ fn built() -> Result<()> {
     let built =
         BUILT.get_or_init(|| setup::for_building().and_then(|()| build::build()).map_err(|error| format!("{error:#}")));
     built.clone().map_err(anyhow::Error::msg)
+}
+
+/// The JavaScript tests of a directory that need a browser and etcd besides workerd.
+fn on_etcd(directory: &str, options: &Options) -> Result<Vec<String>> {
+    built()?;
+    let etcd = (setup::etcd::VARIABLE, setup::etcd::find_or_install()?);
+    let browser = (setup::browser::VARIABLE, setup::browser::find_or_install()?);
+    javascript::run(directory, &[etcd, browser], options)
 }
 
 /// Sums what the test harness says of each crate, after the figures that tests state themselves.

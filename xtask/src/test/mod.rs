@@ -21,16 +21,17 @@ in seconds comes last. Ends with 1 if anything failed; the rest is run all the s
 Usage: cargo xtask test [SUITE] [OPTIONS]
 
 Suites, all of them if none is named:
-  native   the core's purity, and the tests of every crate but the simulator
-  sim      simulated clusters under faults: seeds, scenarios, deliberate bugs, the same traces in wasm
-  slice    the whole path: native, the built package in Chromium, Node.js and workerd, the demo, the sizes
-  group    replication groups on workerd and etcd: leaders that are killed, frozen and cut off under load
-  tidy     formatting, clippy on both targets, types
+  native      the core's purity, and the tests of every crate but the simulator
+  sim         simulated clusters under faults: seeds, scenarios, deliberate bugs, the same traces in wasm
+  slice       the whole path: native, the built package in Chromium, Node.js and workerd, the demo, the sizes
+  group       replication groups on workerd and etcd: leaders that are killed, frozen and cut off under load
+  topologies  tabs that share a replica, peers without a leader, groups with several leaders
+  tidy        formatting, clippy on both targets, types
 
 Options:
   --full         the round counts that the project promises, instead of fewer; takes much longer
-  --only PART    of the JavaScript tests of the suite slice, or of group if that is named, those whose file name
-                 contains PART, and nothing else
+  --only PART    of the JavaScript tests of the suite slice, or of group or topologies if one is named, those whose
+                 file name contains PART, and nothing else
 
 Environment:
   HEADWATER_CHROMIUM  path of the Chromium or Chrome to use
@@ -45,11 +46,12 @@ struct Suite {
     checks: &'static [Check],
 }
 
-const SUITES: [Suite; 5] = [
+const SUITES: [Suite; 6] = [
     Suite { name: "native", checks: &[Check::Purity, Check::Crates] },
     Suite { name: "sim", checks: &[Check::Sim] },
     Suite { name: "slice", checks: &[Check::Purity, Check::Crates, Check::Sizes, Check::Demo, Check::Slice] },
     Suite { name: "group", checks: &[Check::Group] },
+    Suite { name: "topologies", checks: &[Check::Topologies] },
     Suite { name: "tidy", checks: &[Check::Format, Check::Clippy, Check::ClippyWasm, Check::Types] },
 ];
 
@@ -100,7 +102,7 @@ fn parse(mut args: lexopt::Parser) -> Result<Option<(Vec<Suite>, Options)>> {
     }
     if options.only.is_some() {
         suites = match suites[..] {
-            [Suite { name: "group", .. }] => suites,
+            [Suite { name: "group" | "topologies", .. }] => suites,
             _ => vec![Suite { name: "slice", checks: &[Check::Slice] }],
         };
     }

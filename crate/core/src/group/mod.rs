@@ -5,6 +5,7 @@
 
 pub mod concern;
 pub mod member;
+mod multi;
 pub mod record;
 pub mod seal;
 pub mod settings;
@@ -12,6 +13,6 @@ mod text;
 
 pub use concern::Concern;
 pub use member::{Member, MemberName, Role};
-pub use record::{Record, Refusal, State};
+pub use record::{Lead, Record, Refusal, State};
 pub use seal::Seal;
-pub use settings::{GroupConfig, Minority, Settings};
+pub use settings::{GroupConfig, Minority, Settings, Topology};

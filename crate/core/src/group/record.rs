@@ -27,6 +27,20 @@ pub enum State {
         /// Who.
         leader: MemberName,
     },
+    /// Several leaders take writes, each in the epoch of its own that `leads` names.
+    Multi {
+        /// The epoch whose election began this: members promise it, and calls of these leaders are made in its name.
+        since: Epoch,
+    },
+}
+
+/// An epoch of a multi-leader database, and who appends to its log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lead {
+    /// Who.
+    pub member: MemberName,
+    /// The epoch, which has no other leader, ever.
+    pub epoch: Epoch,
 }
 
 /// What a forced promotion may have lost, kept until an operator takes note.
@@ -51,6 +65,8 @@ pub struct Record {
     pub state: State,
     /// The newest epoch that had a leader. Those between it and `epoch` were given up before they had one, and are empty.
     pub led: Epoch,
+    /// The open epochs of several leaders, in ascending order; still there while the election that ends them goes on.
+    pub leads: Vec<Lead>,
     /// Who belongs to the group.
     pub members: Vec<Member>,
     /// How many voters make a quorum.
@@ -86,6 +102,8 @@ pub enum Refusal {
     NotSealed(Epoch),
     /// An operator has to say first that writes may be lost.
     NotForced,
+    /// One leads, or nobody does, and not several.
+    NotMulti,
     /// There are as many epochs with entries as a frontier can name.
     TooManyEpochs,
 }
@@ -98,7 +116,8 @@ impl Record {
         let (sealed, losses) = (Frontier::default(), Vec::new());
         let (epoch, led) = (Epoch(1), Epoch(1));
         let joined = vec![leader.clone()];
-        let record = Self { generation, epoch, state, led, members, quorum, joined, sealed, losses };
+        let leads = Vec::new();
+        let record = Self { generation, epoch, state, led, leads, members, quorum, joined, sealed, losses };
         record.can_lead(&leader).map_err(|refusal| Error::malformed(refusal.to_string()))?;
         Ok(record)
     }
@@ -112,8 +131,13 @@ impl Record {
     pub fn leader(&self) -> Option<&MemberName> {
         match &self.state {
             State::Active { leader } => Some(leader),
-            State::Electing { .. } => None,
+            State::Electing { .. } | State::Multi { .. } => None,
         }
+    }
+
+    /// Whether writes are taken: no candidate stands between two leaders.
+    pub fn is_active(&self) -> bool {
+        !matches!(self.state, State::Electing { .. })
     }
 
     /// A candidate opens the next epoch. Everybody below it is fenced as soon as enough voters have promised it. `known` is the
@@ -140,12 +164,13 @@ impl Record {
             return Err(Refusal::NotForced);
         }
         // What it holds beyond sealed lengths of earlier epochs is a tail, which a quorum has to hold first.
+        let open = self.open_epochs();
         let mut all = self.sealed.clone();
-        all.advance_epoch(self.led, held.lsn(self.led));
+        open.iter().for_each(|epoch| all.advance_epoch(*epoch, held.lsn(*epoch)));
         let mut record = self.succeed(candidate, self.epoch, &all)?;
-        let is_in_doubt = |epoch| epoch == self.led || held.lsn(epoch) < self.sealed.lsn(epoch);
-        let sealed = self.sealed.epochs().map(|(epoch, _)| epoch).filter(|epoch| *epoch != self.led);
-        for epoch in sealed.chain([self.led]).filter(|epoch| is_in_doubt(*epoch)) {
+        let is_in_doubt = |epoch| open.contains(&epoch) || held.lsn(epoch) < self.sealed.lsn(epoch);
+        let sealed = self.sealed.epochs().map(|(epoch, _)| epoch).filter(|epoch| !open.contains(epoch));
+        for epoch in sealed.chain(open.iter().copied()).filter(|epoch| is_in_doubt(*epoch)) {
             record.losses.push(LossWindow { epoch, after: held.lsn(epoch), unix_ms });
         }
         let surplus = record.losses.len().saturating_sub(LOSS_WINDOWS_MAX);
@@ -181,7 +206,11 @@ impl Record {
 
     /// A returned leader's tail is held by a quorum: the sealed log is that much longer.
     pub fn extend(&self, epoch: Epoch, length: Lsn) -> Result<Self, Refusal> {
-        let is_open = epoch >= self.epoch || (epoch == self.led && self.leader().is_none());
+        let is_open = match self.state {
+            State::Active { .. } => epoch >= self.epoch,
+            // Of an epoch that its leader gave up for another one, the log is over.
+            State::Electing { .. } | State::Multi { .. } => epoch > self.led || self.open_epochs().contains(&epoch),
+        };
         if is_open {
             return Err(Refusal::NotSealed(epoch));
         }
@@ -202,6 +231,15 @@ impl Record {
 
     // The next leader's record, with the logs of all earlier epochs sealed.
     fn succeed(&self, leader: &MemberName, epoch: Epoch, sealed: &Frontier) -> Result<Self, Refusal> {
+        self.check_sealed(sealed, 1)?;
+        let state = State::Active { leader: leader.clone() };
+        // What it appends counts from here on.
+        let next = self.admit([leader.clone()].into_iter());
+        Ok(Self { epoch, state, led: epoch, leads: Vec::new(), sealed: sealed.epochs_only(), ..next })
+    }
+
+    /// Refuses lengths for what is open, and shorter ones than are known; `opened` epochs follow.
+    pub(super) fn check_sealed(&self, sealed: &Frontier, opened: usize) -> Result<(), Refusal> {
         if let Some((beyond, _)) = sealed.epochs().find(|(sealed, _)| *sealed > self.led) {
             return Err(Refusal::NotSealed(beyond));
         }
@@ -210,22 +248,19 @@ impl Record {
             return Err(Refusal::Shorter { epoch, sealed: length, proposed: sealed.lsn(epoch) });
         }
         // One more than can be named could be read by nobody.
-        if sealed.epochs().count() >= FRONTIER_LOGS_MAX {
+        if sealed.epochs().count() + opened > FRONTIER_LOGS_MAX {
             return Err(Refusal::TooManyEpochs);
         }
-        let state = State::Active { leader: leader.clone() };
-        // What it appends counts from here on.
-        let next = self.admit([leader.clone()].into_iter());
-        Ok(Self { epoch, state, led: epoch, sealed: sealed.epochs_only(), ..next })
+        Ok(())
     }
 
-    fn can_lead(&self, name: &MemberName) -> Result<(), Refusal> {
+    pub(super) fn can_lead(&self, name: &MemberName) -> Result<(), Refusal> {
         let member = self.member(name).filter(|member| member.can_lead());
         member.map(|_| ()).ok_or_else(|| Refusal::CannotLead(name.clone()))
     }
 
     // Whether the election is a forced one.
-    fn is_candidate(&self, name: &MemberName) -> Result<bool, Refusal> {
+    pub(super) fn is_candidate(&self, name: &MemberName) -> Result<bool, Refusal> {
         match &self.state {
             State::Electing { candidate, is_forced } if candidate == name => Ok(*is_forced),
             _ => Err(Refusal::NotTheCandidate(name.clone())),
@@ -247,6 +282,7 @@ impl fmt::Display for Refusal {
                 f,
                 "the database has had {FRONTIER_LOGS_MAX} leaders that wrote, as many as a frontier names; keep the one it has"
             ),
+            Refusal::NotMulti => f.write_str("the database has one leader, and not several"),
             Refusal::NotForced => f.write_str("the election is no forced one: data loss was not accepted"),
         }
     }
@@ -266,15 +302,17 @@ impl FromStr for Record {
     fn from_str(text: &str) -> Result<Self, Error> {
         let record = text::read(text)?;
         member::check(&record.members, record.quorum)?;
-        let (State::Electing { candidate: name, .. } | State::Active { leader: name }) = &record.state;
-        record.can_lead(name).map_err(|refusal| Error::malformed(refusal.to_string()))?;
+        if let State::Electing { candidate: name, .. } | State::Active { leader: name } = &record.state {
+            record.can_lead(name).map_err(|refusal| Error::malformed(refusal.to_string()))?;
+        }
+        record.check_leads()?;
         for (place, voter) in record.joined.iter().enumerate() {
             let is_voter = record.member(voter).is_some_and(Member::is_voter);
             if !is_voter || record.joined[..place].contains(voter) {
                 return Err(Error::malformed(format!("{voter} has joined the quorum twice, or is no voter")));
             }
         }
-        let is_led = record.leader().is_some();
+        let is_led = record.is_active();
         if (record.led == record.epoch) != is_led || record.led > record.epoch || record.led == Epoch(0) {
             return Err(Error::malformed(format!("epoch {} cannot be the newest that had a leader", record.led)));
         }

@@ -27,6 +27,35 @@ impl Minority {
     }
 }
 
+/// How many of a group's members take writes at a time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Topology {
+    /// One, and another one after a failover.
+    #[default]
+    SingleLeader,
+    /// Every voter that may lead.
+    MultiLeader,
+}
+
+impl Topology {
+    /// Reads what users write.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "single-leader" => Some(Self::SingleLeader),
+            "multi-leader" => Some(Self::MultiLeader),
+            _ => None,
+        }
+    }
+
+    /// The topology as text.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SingleLeader => "single-leader",
+            Self::MultiLeader => "multi-leader",
+        }
+    }
+}
+
 /// The spans and limits of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -45,6 +74,8 @@ pub struct Settings {
     pub lag_alarm_entries: u64,
     /// What to do when cut off.
     pub minority: Minority,
+    /// The shape of a record that is made anew. What has one is changed by an operator alone.
+    pub topology: Topology,
 }
 
 impl Default for Settings {
@@ -57,6 +88,7 @@ impl Default for Settings {
             lag_entries_max: 0,
             lag_alarm_entries: 10_000,
             minority: Minority::Writable,
+            topology: Topology::SingleLeader,
         }
     }
 }

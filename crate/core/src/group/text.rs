@@ -1,7 +1,7 @@
 //! The record as text: one fact on each line, so that an operator can read what the lease store holds.
 
 use super::member::{Member, MemberName, Role};
-use super::record::{LossWindow, Record, State};
+use super::record::{Lead, LossWindow, Record, State};
 use crate::error::{Code, Error};
 use crate::frontier::Frontier;
 use crate::ids::{Epoch, Generation, Lsn};
@@ -21,6 +21,10 @@ pub(super) fn write(record: &Record, f: &mut fmt::Formatter<'_>) -> fmt::Result 
         State::Active { leader } => writeln!(f, "active {leader}")?,
         State::Electing { candidate, is_forced: false } => writeln!(f, "electing {candidate}")?,
         State::Electing { candidate, is_forced: true } => writeln!(f, "forcing {candidate}")?,
+        State::Multi { since } => writeln!(f, "multi {since}")?,
+    }
+    for Lead { member, epoch } in &record.leads {
+        writeln!(f, "leads {member} {epoch}")?;
     }
     writeln!(f, "led {}", record.led)?;
     writeln!(f, "quorum {}", record.quorum)?;
@@ -73,6 +77,7 @@ struct Draft {
     epoch: Option<Epoch>,
     state: Option<State>,
     led: Option<Epoch>,
+    leads: Vec<Lead>,
     quorum: Option<usize>,
     members: Vec<Member>,
     joined: Vec<MemberName>,
@@ -89,6 +94,11 @@ impl Draft {
             [state @ ("electing" | "forcing"), candidate] => {
                 let (candidate, is_forced) = (MemberName::new(candidate)?, state == "forcing");
                 once(&mut self.state, State::Electing { candidate, is_forced }, line)
+            }
+            ["multi", since] => once(&mut self.state, State::Multi { since: Epoch(number(since)?) }, line),
+            ["leads", member, epoch] if self.leads.len() < GROUP_MEMBERS_MAX => {
+                self.leads.push(Lead { member: MemberName::new(member)?, epoch: Epoch(number(epoch)?) });
+                Ok(())
             }
             ["led", epoch] => once(&mut self.led, Epoch(number(epoch)?), line),
             ["quorum", quorum] => {
@@ -141,6 +151,7 @@ impl Draft {
             epoch: self.epoch.filter(|epoch| (1..=EPOCH_MAX).contains(&epoch.0)).ok_or_else(|| missing("epoch"))?,
             state: self.state.ok_or_else(|| missing("leader or candidate"))?,
             led: self.led.ok_or_else(|| missing("epoch that had a leader"))?,
+            leads: self.leads,
             quorum: self.quorum.ok_or_else(|| missing("quorum"))?,
             members: self.members,
             joined: self.joined,

@@ -285,11 +285,28 @@ impl Node {
 
     /// Nobody can prove anything here for now.
     pub(super) fn fail_strong(&mut self) {
-        let message = "too few members of the group can be reached to prove that nothing newer exists; read again later, \
-                       or with another consistency";
-        let error = Error::new(Code::StrongUnavailable, message);
+        let error = self.unprovable();
         let unproved = self.waiters.take_unproved();
         unproved.into_iter().for_each(|who| self.end_waiter(who, Err(error.clone())));
+    }
+
+    // Why nobody can prove here that nothing newer exists.
+    fn unprovable(&self) -> Error {
+        let message = if self.is_multi() {
+            "several leaders take writes, so that no node knows of all of them: there are no strong reads, and no bounds on \
+             staleness. Read with a session, whose bookmark waits for what it names, or change the database to single-leader"
+        } else {
+            "too few members of the group can be reached to prove that nothing newer exists; read again later, or with \
+             another consistency"
+        };
+        Error::new(Code::StrongUnavailable, message)
+    }
+
+    /// Several lead from here on: what would have to be proved ends, and what only has to arrive is waited for.
+    pub(super) fn prove_nothing(&mut self) {
+        self.fail_strong();
+        self.waiters.waiting.retain(|waiter| !matches!(waiter.who, Who::Doubt { .. }));
+        self.waiters.waiting.iter_mut().for_each(|waiter| waiter.proof = Proof::NotAsked);
     }
 
     pub(super) fn query(&mut self, query: Query, now: Millis) {
@@ -323,9 +340,16 @@ impl Node {
         if waiter.who.conn().is_some_and(|conn| !self.conns.contains_key(&conn)) {
             return;
         }
+        if waiter.is_strong && waiter.proof != Proof::Given && self.is_multi() {
+            let error = self.unprovable();
+            return self.end_waiter(waiter.who, Err(error));
+        }
         // What the leader has, a follower will have.
         let will_come = !self.is_leading() && waiter.proof == Proof::Given;
         if waiter.arrived.is_none() && will_come {
+            waiter.arrived = self.place_in_logs(&waiter.frontier);
+        } else if self.is_multi() {
+            // Whatever is missing is on its way, or comes back with the leader that has it: nobody can say that it is lost.
             waiter.arrived = self.place_in_logs(&waiter.frontier);
         } else if waiter.arrived.is_none() {
             match self.place_of(&waiter.frontier) {
@@ -390,8 +414,7 @@ impl Node {
     fn place_in_logs(&self, frontier: &Frontier) -> Option<Frontier> {
         let mut place = frontier.epochs_only();
         for (origin, seq) in frontier.origins() {
-            let at = self.origins.get(origin).filter(|place| place.seq >= seq)?;
-            place.advance_epoch(at.epoch, at.lsn);
+            place.join(&self.origins.places_of(origin, seq)?);
         }
         Some(place)
     }

@@ -178,7 +178,8 @@ impl Node {
             match frames.last_mut() {
                 Some((through, last))
                     if weight.saturating_add(added) <= BATCH_BYTES_TARGET
-                        && last.writes.len() + batch.writes.len() <= BATCH_WRITES_MAX =>
+                        && last.writes.len() + batch.writes.len() <= BATCH_WRITES_MAX
+                        && batch.writes.iter().all(|write| last.takes(write)) =>
                 {
                     *through = segment.last();
                     last.writes.extend(batch.writes);

@@ -1,5 +1,6 @@
 //! What a node knows of one connection, and how that survives hibernation.
 
+use super::signal::Signalled;
 use super::{Node, Output};
 use crate::batch::Write;
 use crate::error::{Code, Error};
@@ -9,12 +10,18 @@ use crate::limits::{ATTACHMENT_BYTES_MAX, BARRIERS_PER_CONNECTION_MAX, SUBSCRIPT
 use crate::sorted::{Map, Set};
 use crate::wire::{Reader, Writer};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// Left by nodes that kept no origin: whoever slept with it goes on, and is asked to come anew if it signals.
+const VERSION_WITHOUT_ORIGIN: u8 = 1;
 
 /// One connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Conn {
     pub(super) is_greeted: bool,
+    /// The origin of its hello, by which others signal to it; zero if it is not known.
+    pub(super) origin: Origin,
+    /// What it has had passed on to others lately.
+    pub(super) signalled: Signalled,
     /// Origins that push here, and how far each has: what a replica pushed is not sent back to it. Another tab may push
     /// for the same origin and get further, so the origin alone does not tell.
     pub(super) own: Map<Origin, Seq>,
@@ -67,7 +74,7 @@ impl Conn {
 
     fn encode<'a>(&self, barriers: impl Iterator<Item = (u64, &'a Frontier)> + Clone) -> Vec<u8> {
         let mut out = Writer::default();
-        out.byte(VERSION).byte(u8::from(self.is_greeted)).uint(self.last_group);
+        out.byte(VERSION).byte(u8::from(self.is_greeted)).fixed(self.origin.0).uint(self.last_group);
         out.uint(self.halted.len() as u64);
         for origin in self.halted.iter() {
             out.fixed(origin.0);
@@ -87,10 +94,15 @@ impl Conn {
 
     fn decode(bytes: &[u8]) -> Result<(Self, Vec<(u64, Frontier)>), Error> {
         let mut input = Reader::new(bytes);
-        if input.byte()? != VERSION {
+        let version = input.byte()?;
+        if version != VERSION && version != VERSION_WITHOUT_ORIGIN {
             return Err(Error::malformed("the connection's state is of another version"));
         }
-        let mut conn = Conn { is_greeted: input.byte()? == 1, last_group: input.uint()?, ..Conn::default() };
+        let mut conn = Conn { is_greeted: input.byte()? == 1, ..Conn::default() };
+        if version == VERSION {
+            conn.origin = input.origin()?;
+        }
+        conn.last_group = input.uint()?;
         for _ in 0..input.count("origins", ATTACHMENT_BYTES_MAX)? {
             conn.halted.insert(input.origin()?);
         }

@@ -4,7 +4,7 @@ use crate::bookmark::Bookmark;
 use crate::error::Error;
 use crate::frontier::Frontier;
 use crate::group::record::LossWindow;
-use crate::group::{GroupConfig, MemberName};
+use crate::group::{GroupConfig, Lead, MemberName, Topology};
 use crate::ids::{ConnId, DocName, Epoch, Generation, Lsn, Millis, Token};
 use crate::store::{Row, Scan, StoreOp};
 use std::rc::Rc;
@@ -150,6 +150,13 @@ pub enum Admin {
         unix_ms: u64,
         /// That the operator accepts it.
         accept_data_loss: bool,
+    },
+    /// Have several members lead, or this one alone. Nothing is lost; writes wait for a moment.
+    Topology {
+        /// Which.
+        to: Topology,
+        /// When to answer that the outcome is unknown.
+        timeout: Millis,
     },
 }
 
@@ -401,6 +408,10 @@ pub struct GroupStatus {
     pub merged_entries: u64,
     /// Elections in which this member was a candidate.
     pub elections: u64,
+    /// How many lead, as far as is known here.
+    pub topology: Topology,
+    /// Of several leaders, whose epoch is whose.
+    pub leads: Vec<Lead>,
     /// What forced promotions may have lost.
     pub losses: Vec<LossWindow>,
 }

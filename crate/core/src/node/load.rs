@@ -2,6 +2,7 @@
 //!
 //! A row that does not decode stops the start. A node that served from half of its storage would hand out blanks.
 
+use super::group::cuts::CUT;
 use super::origins::Place;
 use super::{Input, Node, Output, Phase};
 use crate::error::{Code, Error};
@@ -149,6 +150,10 @@ impl Node {
             group.load(Epoch(value.uint()?), Epoch(value.uint()?), value.uint()? == 1, &self.visible);
             value.end()?;
         }
+        if let (Some(mut value), Some(group)) = (fact(CUT), &mut self.group) {
+            group.load_cut(&Frontier::decode(&mut value)?);
+            value.end()?;
+        }
         if let (Some(mut value), Some(group)) = (fact(RECORD), &mut self.group) {
             let text = String::from_utf8_lossy(value.rest()).into_owned();
             group.load_record(text.parse()?);
@@ -223,7 +228,7 @@ impl Node {
         }
         for (place, write) in segment.batch.writes.iter().enumerate() {
             let lsn = Lsn(segment.first.0 + place as u64);
-            self.origins.appended(write.origin, Place { seq: write.seq, epoch: segment.epoch, lsn });
+            self.take_in_write(write.origin, Place { seq: write.seq, epoch: segment.epoch, lsn });
         }
         self.log.held.advance_epoch(segment.epoch, segment.last());
         // They count like rows of this instance, or a node that is often restarted would never write a checkpoint.
@@ -250,7 +255,11 @@ impl Node {
 pub(super) fn checkpoint(node: &mut Node) -> Vec<StoreOp> {
     let mut ops = node.origins.checkpoint();
     let mut value = Writer::default();
-    node.visible.encode(&mut value);
+    // One of several leaders shows more than a quorum holds. What is kept as shown, a quorum does hold.
+    match node.group {
+        Some(_) => node.visible.meet(node.stable()).encode(&mut value),
+        None => node.visible.encode(&mut value),
+    }
     ops.push(StoreOp::Put { table: Table::Meta, key: store::meta_key(CHECKPOINT), value: value.0 });
     ops
 }

@@ -91,10 +91,15 @@ impl Log {
         let mut segments: Vec<Segment> = Vec::new();
         let mut weight = usize::MAX;
         self.gathered_bytes = 0;
-        for (write, _) in std::mem::take(&mut self.gathering) {
+        for (write, before) in std::mem::take(&mut self.gathering) {
             let fits = weight.saturating_add(write.weight()) <= BATCH_BYTES_TARGET;
+            let is_next = before.is_none_or(|before| before.seq < write.seq);
             match segments.last_mut() {
-                Some(segment) if fits && segment.batch.writes.len() < BATCH_WRITES_MAX => {
+                Some(segment)
+                    if fits
+                        && segment.batch.writes.len() < BATCH_WRITES_MAX
+                        && (is_next || segment.batch.takes(&write)) =>
+                {
                     weight += write.weight();
                     segment.batch.writes.push(write);
                 }
@@ -122,6 +127,9 @@ impl Node {
         let token = self.token();
         let segments = if takes_writes { self.log.cut() } else { Vec::new() };
         let mut ops: Vec<StoreOp> = segments.iter().map(|segment| row(segment, segment.to_bytes())).collect();
+        if !segments.is_empty() {
+            ops.extend(self.cut_row());
+        }
         if self.log.is_checkpoint_due(segments.len()) {
             ops.extend(load::checkpoint(self));
         }
@@ -156,6 +164,7 @@ impl Node {
     /// More is durable here or elsewhere: whoever waits for that hears of it.
     pub(super) fn progress(&mut self) {
         self.count_holders();
+        self.close_cuts();
         self.advance_visible();
         self.send_acks();
         self.tell_untold();

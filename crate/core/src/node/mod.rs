@@ -22,12 +22,13 @@ mod load;
 mod log;
 mod origins;
 mod push;
+mod signal;
 mod visible;
 
 use crate::error::{Code, Error};
 use crate::frame::{ClientFrame, NodeFrame, PROTOCOL_VERSION};
 use crate::frontier::Frontier;
-use crate::ids::{ConnId, Epoch, Generation, Lsn, Millis, Token};
+use crate::ids::{ConnId, Epoch, Generation, Lsn, Millis, Origin, Token};
 use crate::limits::LOADING_INPUTS_MAX;
 use crate::sorted::Map;
 use acks::Acks;
@@ -40,6 +41,7 @@ use load::Loading;
 use log::Log;
 use origins::OriginTable;
 use std::collections::VecDeque;
+use std::rc::Rc;
 use visible::Recent;
 
 enum Phase {
@@ -169,7 +171,7 @@ impl Node {
                 self.client_came();
             }
             Input::Restored { conn, state } => self.restore(conn, &state),
-            Input::Frame { conn, bytes } => self.frame(conn, &bytes),
+            Input::Frame { conn, bytes } => self.frame(conn, &bytes, now),
             Input::Closed { conn } => {
                 self.conns.remove(&conn);
                 self.waiters.forget_conn(conn);
@@ -197,19 +199,19 @@ impl Node {
         }
     }
 
-    fn frame(&mut self, conn: ConnId, bytes: &[u8]) {
+    fn frame(&mut self, conn: ConnId, bytes: &[u8], now: Millis) {
         if !self.conns.contains_key(&conn) {
             return; // Frames may still arrive after the close that an earlier one caused.
         }
-        match ClientFrame::decode(bytes).and_then(|frame| self.take_frame(conn, frame)) {
+        match ClientFrame::decode(bytes).and_then(|frame| self.take_frame(conn, frame, now)) {
             Ok(()) => self.attach_if_changed(conn),
             Err(error) => self.close(conn, error, Millis(0)),
         }
     }
 
-    fn take_frame(&mut self, conn: ConnId, frame: ClientFrame) -> Result<(), Error> {
-        if let ClientFrame::Hello { version, generation, .. } = frame {
-            return self.hello(conn, version, generation);
+    fn take_frame(&mut self, conn: ConnId, frame: ClientFrame, now: Millis) -> Result<(), Error> {
+        if let ClientFrame::Hello { version, generation, origin, .. } = frame {
+            return self.hello(conn, version, generation, origin);
         }
         if !self.conn(conn).is_greeted {
             return Err(Error::new(Code::OutOfOrder, "the first frame of a connection is hello"));
@@ -234,10 +236,11 @@ impl Node {
                 self.await_concern(conn, id, origin, seq, concern);
                 Ok(())
             }
+            ClientFrame::Signal { to, bytes } => self.signal(conn, to, bytes, now),
         }
     }
 
-    fn hello(&mut self, conn: ConnId, version: u64, generation: Generation) -> Result<(), Error> {
+    fn hello(&mut self, conn: ConnId, version: u64, generation: Generation, origin: Origin) -> Result<(), Error> {
         if self.conn(conn).is_greeted {
             return Err(Error::new(Code::OutOfOrder, "a connection says hello once"));
         }
@@ -257,6 +260,7 @@ impl Node {
         let visible = self.visible.clone();
         let connection = self.conn(conn);
         connection.is_greeted = true;
+        connection.origin = origin;
         connection.sent = visible;
         connection.is_changed = true;
         let welcome = NodeFrame::Welcome {
@@ -276,7 +280,11 @@ impl Node {
     }
 
     fn send(&mut self, conn: ConnId, frame: &NodeFrame) {
-        self.outputs.push_back(Output::Send { conn, bytes: frame.encode().into() });
+        self.send_bytes(conn, frame.encode().into());
+    }
+
+    fn send_bytes(&mut self, conn: ConnId, bytes: Rc<[u8]>) {
+        self.outputs.push_back(Output::Send { conn, bytes });
     }
 
     fn close(&mut self, conn: ConnId, error: Error, retry_after: Millis) {

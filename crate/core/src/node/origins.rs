@@ -3,6 +3,8 @@
 //! The table is bounded: beyond `ORIGINS_MAX` the origins that have been silent longest are forgotten, an eighth of them
 //! at once. A repeat from a forgotten origin is appended again, which a CRDT forgives.
 
+use crate::frontier::Frontier;
+use crate::group::MemberName;
 use crate::ids::{Epoch, Lsn, Origin, Seq};
 use crate::limits::ORIGINS_MAX;
 use crate::sorted::Map;
@@ -17,8 +19,24 @@ pub(super) struct Place {
     pub(super) lsn: Lsn,
 }
 
+/// Where several lead, an origin's writes may stand in several logs, after one another. Where the last one stands then says
+/// nothing of the earlier ones: whoever asks for them waits for what every leader has shown since.
+#[derive(Default)]
+struct Moved {
+    /// Where they are known to stand.
+    places: Frontier,
+    /// The leaders that have not said what they show since.
+    asked: Vec<MemberName>,
+}
+
+/// How many moves are remembered. They matter to bookmarks that were taken before a write had a place.
+const MOVED_MAX: usize = 4096;
+
 #[derive(Default)]
 pub(super) struct OriginTable {
+    moved: Map<Origin, Moved>,
+    /// Whether some of them wait for what leaders say.
+    has_asked: bool,
     places: Map<Origin, Place>,
     /// Changed since the last checkpoint, some of them more than once.
     changed: Vec<Origin>,
@@ -27,6 +45,53 @@ pub(super) struct OriginTable {
 impl OriginTable {
     pub(super) fn get(&self, origin: Origin) -> Option<Place> {
         self.places.get(&origin).copied()
+    }
+
+    /// From here on the writes of an origin stand in another log than those up to `through`; `leaders` are the others.
+    pub(super) fn moves(&mut self, origin: Origin, through: Seq, leaders: Vec<MemberName>) {
+        let known = self.get(origin);
+        if self.moved.len() >= MOVED_MAX {
+            self.moved = Map::default();
+        }
+        let moved = self.moved.get_or_default(origin);
+        known.into_iter().for_each(|known| moved.places.advance_epoch(known.epoch, known.lsn));
+        if known.is_none_or(|known| known.seq < through) {
+            moved.asked = leaders;
+            self.has_asked = true;
+        }
+    }
+
+    /// A leader shows this, which has everything of its log that was settled before.
+    pub(super) fn hear_cut(&mut self, from: &MemberName, cut: &Frontier) {
+        if !self.has_asked {
+            return;
+        }
+        self.has_asked = false;
+        for moved in self.moved.values_mut() {
+            if let Some(place) = moved.asked.iter().position(|name| name == from) {
+                moved.asked.remove(place);
+                moved.places.join(&cut.epochs_only());
+            }
+            self.has_asked |= !moved.asked.is_empty();
+        }
+    }
+
+    /// Where everything of an origin up to `seq` stands, once that is known.
+    pub(super) fn places_of(&self, origin: Origin, seq: Seq) -> Option<Frontier> {
+        let place = self.get(origin).filter(|place| place.seq >= seq)?;
+        let mut places = Frontier::at(place.epoch, place.lsn);
+        if let Some(moved) = self.moved.get(&origin) {
+            if !moved.asked.is_empty() {
+                return None;
+            }
+            places.join(&moved.places);
+        }
+        Some(places)
+    }
+
+    /// One leads from here on, and what is shown is all that came before.
+    pub(super) fn forget_moves(&mut self) {
+        self.moved = Map::default();
     }
 
     /// A row of the last checkpoint.

@@ -66,11 +66,15 @@ impl Node {
             if let Err(error) = self.check(&write) {
                 return (Outcome::Rejected { origin, seq, error }, repeated);
             }
-            if before.is_some() && seq <= known {
+            if before.is_some_and(|place| seq <= place.seq && self.answers_for(place)) {
                 repeated = Some(seq);
             } else {
                 let (epoch, lsn) = (self.log.epoch, self.log.gather(write, before));
-                self.origins.appended(origin, Place { seq, epoch, lsn });
+                if self.is_multi() && before.is_none_or(|place| place.epoch != epoch) && prev > Seq(0) {
+                    let others = self.other_leads();
+                    self.origins.moves(origin, prev, others);
+                }
+                self.origins.set(origin, Some(Place { seq, epoch, lsn }));
                 is_settled = false;
             }
             prev = seq;
@@ -104,7 +108,7 @@ impl Node {
     /// Whether the leader has appended all of it, and nothing of it would be refused.
     pub(super) fn repeats(&self, batch: &Batch) -> bool {
         let Some(last) = batch.writes.last() else { return true };
-        let place = self.origins.get(last.origin).filter(|place| last.seq <= place.seq);
+        let place = self.origins.get(last.origin).filter(|place| last.seq <= place.seq && self.answers_for(*place));
         let is_held = place.is_some_and(|place| place.lsn <= self.held_by_leader().lsn(place.epoch));
         is_held && batch.writes.iter().all(|write| self.check(write).is_ok())
     }

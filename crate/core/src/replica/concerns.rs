@@ -98,7 +98,7 @@ impl Replica {
 
     /// Nobody waits for the answer any more.
     pub(super) fn forget_question(&mut self, question: &Question) {
-        if let Some(id) = question.asked.filter(|_| self.link.is_greeted()) {
+        if let Some(id) = question.asked.filter(|_| self.link.can_ask()) {
             self.send(&ClientFrame::Cancel { id });
         }
     }

@@ -9,9 +9,10 @@
 //! frontier of its own, until it holds exactly what the stream holds. **Nobody shares a frontier that says more than they
 //! hold, or less.**
 
-use super::persist::Updates;
+use super::persist::{Persister, Updates};
+use super::tabs::TabFrame;
 use super::{Output, Replica};
-use crate::batch::{Batch, Write};
+use crate::batch::{Batch, Part, Write};
 use crate::error::{Code, Error};
 use crate::frame::ClientFrame;
 use crate::frontier::Frontier;
@@ -26,6 +27,8 @@ const GROUP_ROWS_MAX: usize = 64;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Loading {
+    /// Another tab has been asked what storage does not have of it yet.
+    Asked,
     /// To be read once nothing waits to be stored.
     Wanted,
     /// Its row and its updates are being read: which reading it is, and how many answers are still to come.
@@ -35,7 +38,13 @@ enum Loading {
 
 #[derive(Debug)]
 struct Doc {
+    /// Whether the application has it open; otherwise it is followed for other tabs alone.
+    is_shown: bool,
     loading: Loading,
+    /// Whether it is known what is held of it: its row says so only to who begins to follow it.
+    is_held: bool,
+    /// Whether it is shown and read again because something may have been missed.
+    is_refreshing: bool,
     /// Whether it was loaded before and is read again to undo a rejected write.
     is_rebuilding: bool,
     updates: Vec<Updates>,
@@ -45,6 +54,41 @@ struct Doc {
     /// while it was catching up, and what another tab has stored.
     reach: Frontier,
     follows: Follows,
+}
+
+impl Doc {
+    fn new(is_shown: bool, loading: Loading) -> Self {
+        Self {
+            is_shown,
+            loading,
+            is_held: false,
+            is_refreshing: false,
+            is_rebuilding: false,
+            updates: Vec::new(),
+            frontier: Frontier::default(),
+            reach: Frontier::default(),
+            follows: Follows::Nothing,
+        }
+    }
+}
+
+/// Updates to show, by document, and who wrote each if that is known.
+#[derive(Default)]
+pub(super) struct News(Map<DocName, OfDoc>);
+
+#[derive(Default)]
+struct OfDoc {
+    updates: Vec<Rc<[u8]>>,
+    origins: Vec<Origin>,
+}
+
+impl News {
+    /// Either all updates of a document have an origin, or none.
+    pub(super) fn add(&mut self, origin: Option<Origin>, part: &Part) {
+        let news = self.0.get_or_default(part.doc.clone());
+        news.updates.push(part.update.clone());
+        news.origins.extend(origin);
+    }
 }
 
 /// How a document is kept up to date.
@@ -67,6 +111,10 @@ pub(super) struct Docs {
     stream_is: Stream,
     /// Whether some document follows the stream alone.
     has_alone: bool,
+    /// Whether other tabs have not been told how far the documents have come.
+    pub(super) has_moved: bool,
+    /// The same of peers.
+    pub(super) has_moved_for_peers: bool,
     last_group: u64,
     last_reading: u64,
     /// The frontiers of earlier openings' streams.
@@ -105,6 +153,127 @@ impl Docs {
         self.open.get_mut(doc).into_iter().for_each(|doc| doc.reach.advance_epoch(epoch, lsn));
     }
 
+    /// Whether the application sees it as it is here.
+    pub(super) fn is_shown(&self, doc: &DocName) -> bool {
+        self.open.get(doc).is_some_and(|doc| doc.is_shown && doc.loading == Loading::Done)
+    }
+
+    /// Whether it is open for other tabs alone.
+    pub(super) fn is_for_others(&self, doc: &DocName) -> bool {
+        self.open.get(doc).is_some_and(|doc| !doc.is_shown)
+    }
+
+    /// What the application has open.
+    pub(super) fn shown(&self) -> Vec<DocName> {
+        self.open.iter().filter(|(_, doc)| doc.is_shown).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// What is held of a document: nothing if that is not known yet, and no frontier of its own if it shares the stream's.
+    pub(super) fn state(&self, doc: &DocName) -> Option<Option<Frontier>> {
+        let doc = self.open.get(doc).filter(|doc| doc.is_held)?;
+        Some((doc.follows != Follows::Stream).then(|| doc.frontier.clone()))
+    }
+
+    /// Documents of which it is known what is held.
+    pub(super) fn held(&self) -> Vec<DocName> {
+        self.open.iter().filter(|(_, doc)| doc.is_held).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Everything that this frontier says of the document is held, besides what was.
+    pub(super) fn holds_besides(&mut self, doc: &DocName, frontier: &Frontier) {
+        // Who shares the stream's frontier is fed by a leader, and holds it soon.
+        if let Some(doc) =
+            self.open.get_mut(doc).filter(|doc| doc.follows != Follows::Stream || self.stream_is == Stream::Down)
+        {
+            if doc.follows == Follows::Stream {
+                doc.frontier = self.stream.clone();
+                doc.follows = Follows::Nothing;
+            }
+            doc.frontier.join(frontier);
+        }
+    }
+
+    /// Has a document followed for other tabs.
+    pub(super) fn open_for_others(&mut self, name: DocName) {
+        if self.open.len() < SUBSCRIPTIONS_MAX {
+            self.open.get_or_insert_with(name, || Doc::new(false, Loading::Wanted));
+        }
+    }
+
+    /// What another tab has said that is held of documents.
+    pub(super) fn mirror(&mut self, stream: Frontier, docs: Vec<(DocName, Option<Frontier>)>) {
+        self.stream = stream;
+        for (name, state) in docs {
+            let Some(doc) = self.open.get_mut(&name) else { continue };
+            doc.is_held = true;
+            doc.follows = if state.is_none() { Follows::Stream } else { Follows::Nothing };
+            doc.frontier = state.unwrap_or_default();
+        }
+    }
+
+    /// Another tab is the holder: what it says of its stream goes for the documents that it names, and for no others.
+    pub(super) fn holder_changed(&mut self) {
+        for doc in self.open.values_mut().filter(|doc| doc.follows == Follows::Stream) {
+            doc.frontier = self.stream.clone();
+            doc.follows = Follows::Nothing;
+        }
+    }
+
+    /// Updates that pass by while a document is being read, and that storage may not have shown.
+    pub(super) fn pass_by(&mut self, name: &DocName, updates: Updates) {
+        if let Some(doc) = self.open.get_mut(name).filter(|doc| doc.is_shown && doc.loading != Loading::Done) {
+            doc.updates.push(updates);
+        }
+    }
+
+    /// Another tab has told what storage does not have: now it can be read. Answers what is to be shown at once.
+    pub(super) fn answered(&mut self, name: &DocName, updates: Updates) -> Vec<Rc<[u8]>> {
+        let Some(doc) = self.open.get_mut(name) else { return Vec::new() };
+        doc.reach.join(&updates.reach);
+        if doc.loading == Loading::Done {
+            return updates.updates;
+        }
+        doc.updates.push(updates);
+        if doc.loading == Loading::Asked {
+            doc.loading = Loading::Wanted;
+        }
+        Vec::new()
+    }
+
+    /// From here on this tab stores what is held, beginning with what it has been told of.
+    pub(super) fn hold(&mut self, persister: &mut Persister) {
+        self.stream_is = Stream::Down;
+        self.has_alone = false;
+        self.has_moved = true;
+        for (name, doc) in self.open.iter_mut() {
+            // What is held of it, only its row says: one that was read before this tab could go by it is read again.
+            if doc.loading == Loading::Asked || !doc.is_held {
+                doc.is_refreshing |= doc.loading == Loading::Done && !doc.is_rebuilding;
+                doc.loading = Loading::Wanted;
+            }
+            if doc.is_held {
+                persister.doc_changed(name.clone());
+            }
+        }
+        persister.stream_changed();
+    }
+
+    /// From here on another tab stores what is held.
+    pub(super) fn leave_to_others(&mut self) {
+        self.open.retain(|_, doc| doc.is_shown);
+        self.stream_is = Stream::Down;
+        self.has_alone = false;
+        for doc in self.open.values_mut() {
+            doc.frontier = if doc.follows == Follows::Stream { self.stream.clone() } else { doc.frontier.clone() };
+            doc.follows = Follows::Nothing;
+            // What this tab shows is not all stored. Whoever stores from here on says what is held.
+            doc.is_held = false;
+            if doc.loading == Loading::Wanted {
+                doc.loading = Loading::Asked;
+            }
+        }
+    }
+
     pub(super) fn is_readable(&self, doc: &DocName) -> bool {
         self.open.get(doc).is_some_and(|doc| doc.loading == Loading::Done)
     }
@@ -134,7 +303,7 @@ impl Docs {
         out.0
     }
 
-    fn load_row(&self, value: &[u8]) -> Result<Frontier, Error> {
+    pub(super) fn load_row(&self, value: &[u8]) -> Result<Frontier, Error> {
         let mut input = Reader::new(value);
         let mut frontier = Frontier::decode(&mut input)?;
         let stream = input.origin()?;
@@ -152,17 +321,44 @@ impl Replica {
             let error = Error::too_large("the number of open documents", SUBSCRIPTIONS_MAX + 1, SUBSCRIPTIONS_MAX);
             return self.outputs.push_back(Output::Unloadable { doc: name, error });
         }
-        self.docs.open.get_or_insert_with(name, || Doc {
-            loading: Loading::Wanted,
-            is_rebuilding: false,
-            updates: Vec::new(),
-            frontier: Frontier::default(),
-            reach: Frontier::default(),
-            follows: Follows::Nothing,
-        });
+        let loading = self.first_loading();
+        let doc = self.docs.open.get_or_insert_with(name.clone(), || Doc::new(true, loading));
+        if !doc.is_shown {
+            doc.is_shown = true;
+            doc.loading = loading;
+        }
+        if loading == Loading::Asked {
+            self.tell_tabs(TabFrame::Want { docs: vec![name] });
+        }
+    }
+
+    /// How the reading of a document begins.
+    fn first_loading(&self) -> Loading {
+        if self.tabs.stores_all() { Loading::Wanted } else { Loading::Asked }
     }
 
     pub(super) fn close_doc(&mut self, name: &DocName) {
+        if !self.tabs.stores_all() {
+            if self.docs.open.remove(name).is_some() {
+                self.tell_tabs(TabFrame::Unwant { docs: vec![name.clone()] });
+            }
+            return;
+        }
+        let is_wanted = self.is_wanted(name);
+        match self.docs.open.get_mut(name).filter(|_| is_wanted) {
+            Some(doc) => {
+                doc.is_shown = false;
+                doc.is_rebuilding = false;
+                doc.is_refreshing = false;
+                doc.updates = Vec::new();
+                doc.loading = if doc.is_held { Loading::Done } else { Loading::Wanted };
+            }
+            None => self.end_doc(name),
+        }
+    }
+
+    /// Follows a document no more.
+    pub(super) fn end_doc(&mut self, name: &DocName) {
         let frontier = self.docs.frontier(name);
         let Some(doc) = self.docs.open.get_mut(name) else { return };
         // Its row must not say any more that it is on the stream, and it must say what has been caught up so far. It goes
@@ -180,9 +376,23 @@ impl Replica {
     }
 
     pub(super) fn rebuild_doc(&mut self, name: &DocName) {
-        if let Some(doc) = self.docs.open.get_mut(name).filter(|doc| doc.loading == Loading::Done) {
-            doc.loading = Loading::Wanted;
-            doc.is_rebuilding = true;
+        let loading = self.first_loading();
+        let Some(doc) = self.docs.open.get_mut(name).filter(|doc| doc.is_shown && doc.loading == Loading::Done) else {
+            return;
+        };
+        doc.loading = loading;
+        doc.is_rebuilding = true;
+        if loading == Loading::Asked {
+            self.tell_tabs(TabFrame::Want { docs: vec![name.clone()] });
+        }
+    }
+
+    /// Reads what is shown again, since something may have been missed.
+    pub(super) fn read_documents_again(&mut self) {
+        let loading = self.first_loading();
+        for doc in self.docs.open.values_mut().filter(|doc| doc.is_shown && doc.loading == Loading::Done) {
+            doc.loading = loading;
+            doc.is_refreshing = true;
         }
     }
 
@@ -194,22 +404,27 @@ impl Replica {
         }
         let wanted = self.docs.open.iter_mut().filter(|(_, doc)| doc.loading == Loading::Wanted);
         let last = &mut self.docs.last_reading;
-        let readings: Vec<(DocName, u64)> = wanted
+        let readings: Vec<(DocName, u64, bool)> = wanted
             .map(|(name, doc)| {
                 *last += 1;
-                doc.loading = Loading::Reading(*last, 2);
-                (name.clone(), *last)
+                // Who does not show it only needs to know what is held.
+                doc.loading = Loading::Reading(*last, if doc.is_shown { 2 } else { 1 });
+                (name.clone(), *last, doc.is_shown)
             })
             .collect();
-        readings.into_iter().for_each(|(name, reading)| self.ask_for_doc(name, reading));
+        readings.into_iter().for_each(|(name, reading, is_shown)| self.ask_for_doc(name, reading, is_shown));
     }
 
     pub(super) fn doc_row_read(&mut self, name: &DocName, reading: u64, row: Option<&[u8]>) -> Result<(), Error> {
         let frontier = row.map(|value| self.docs.load_row(value)).transpose()?;
-        let is_asked =
-            |doc: &&mut Doc| !doc.is_rebuilding && matches!(doc.loading, Loading::Reading(of, _) if of == reading);
+        // Who does not store it is told what is held by who does.
+        let stores_all = self.tabs.stores_all();
+        let is_asked = |doc: &&mut Doc| {
+            stores_all && !doc.is_held && matches!(doc.loading, Loading::Reading(of, _) if of == reading)
+        };
         if let Some(doc) = self.docs.open.get_mut(name).filter(is_asked) {
             doc.frontier = frontier.unwrap_or_default();
+            doc.is_held = true;
         }
         self.doc_part_read(name, reading, Vec::new());
         Ok(())
@@ -227,15 +442,19 @@ impl Replica {
             return;
         }
         let mut settled = std::mem::take(&mut doc.updates);
-        let is_rebuilding = doc.is_rebuilding;
+        let (is_rebuilding, is_refreshing) = (doc.is_rebuilding, std::mem::take(&mut doc.is_refreshing));
+        if !doc.is_shown {
+            return self.reads_may_end();
+        }
         settled.extend(self.persister.unstored_updates(name));
         settled.iter().for_each(|updates| doc.reach.join(&updates.reach));
         let mut updates: Vec<Rc<[u8]>> = settled.into_iter().flat_map(|updates| updates.updates).collect();
         updates.extend(self.outbox.unsettled_updates(name));
         let doc = name.clone();
-        self.outputs.push_back(match is_rebuilding {
-            true => Output::Rebuild { doc, updates },
-            false => Output::Load { doc, updates },
+        self.outputs.push_back(match (is_rebuilding, is_refreshing) {
+            (true, _) => Output::Rebuild { doc, updates },
+            (false, true) => Output::Apply { doc, updates, origins: Vec::new() },
+            (false, false) => Output::Load { doc, updates },
         });
         self.reads_may_end();
     }
@@ -337,16 +556,16 @@ impl Replica {
             })
             .map(|(name, _)| name.clone())
             .collect();
-        let mut updates: Map<DocName, Vec<Rc<[u8]>>> = Map::default();
-        for part in batch.writes.into_iter().flat_map(|write| write.parts) {
-            if members.contains(&part.doc) {
+        let batch = batch.filtered(|_, doc| members.contains(doc));
+        let mut news = News::default();
+        for write in &batch.writes {
+            for part in &write.parts {
                 self.persister.add_update(part.doc.clone(), part.update.clone(), epoch, through);
-                updates.get_or_default(part.doc).push(part.update);
+                news.add(Some(write.origin), part);
             }
         }
-        for (doc, updates) in updates {
-            self.outputs.push_back(Output::Apply { doc, updates });
-        }
+        self.tell_updates(epoch, through, batch);
+        self.show(news);
         if is_stream {
             self.stream_through(epoch, through);
         } else {
@@ -361,6 +580,17 @@ impl Replica {
         if group != 0 {
             self.send(&ClientFrame::Credit { group, frames: 1 });
         }
+        self.reads_may_end();
+    }
+
+    /// Shows updates in the documents that are open and read. Those that are being read get unsettled writes at the end of that.
+    pub(super) fn show(&mut self, news: News) {
+        for (doc, OfDoc { updates, origins }) in news.0 {
+            if self.docs.is_shown(&doc) {
+                self.outputs.push_back(Output::Apply { doc, updates, origins });
+            }
+        }
+        self.is_changed = true;
         self.reads_may_end();
     }
 

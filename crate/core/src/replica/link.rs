@@ -1,6 +1,6 @@
 //! The link to the leader: when to connect, when to give up on a silent socket, when to try again.
 
-use super::{Output, Replica};
+use super::{Output, Replica, tabs};
 use crate::backoff::Backoff;
 use crate::error::{Code, Error};
 use crate::frame::{ClientFrame, NodeFrame, PROTOCOL_VERSION, Served};
@@ -38,11 +38,24 @@ pub enum Phase {
 enum State {
     LocalOnly,
     Paused,
-    Waiting { until: Millis },
-    Connecting { since: Millis },
-    Greeting { since: Millis },
-    Live { epoch: Epoch, served: Served, heard: Millis, pinged: Option<Millis> },
+    Waiting {
+        until: Millis,
+    },
+    Connecting {
+        since: Millis,
+    },
+    Greeting {
+        since: Millis,
+    },
+    Live {
+        epoch: Epoch,
+        served: Served,
+        heard: Millis,
+        pinged: Option<Millis>,
+    },
     Blocked(Error),
+    /// Another tab has the link.
+    Mirrored(tabs::State),
 }
 
 #[derive(Debug)]
@@ -65,9 +78,13 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(has_leader: bool, jitter_seed: u64) -> Self {
+    pub(super) fn new(has_leader: bool, shares_storage: bool, jitter_seed: u64) -> Self {
         Self {
-            state: if has_leader { State::Waiting { until: Millis(0) } } else { State::LocalOnly },
+            state: match (shares_storage, has_leader) {
+                (true, _) => State::Mirrored(tabs::State::unknown(has_leader)),
+                (false, true) => State::Waiting { until: Millis(0) },
+                (false, false) => State::LocalOnly,
+            },
             backoff: Backoff::new(jitter_seed),
             retry_after: Millis(0),
             attempt: 0,
@@ -87,12 +104,14 @@ impl Link {
             State::Connecting { .. } | State::Greeting { .. } => Phase::Connecting,
             State::Live { .. } => Phase::Live,
             State::Blocked(_) => Phase::Blocked,
+            State::Mirrored(ref state) => state.phase,
         }
     }
 
     pub(super) fn blocked(&self) -> Option<&Error> {
         match &self.state {
             State::Blocked(error) => Some(error),
+            State::Mirrored(state) => state.error.as_ref(),
             _ => None,
         }
     }
@@ -100,6 +119,7 @@ impl Link {
     pub(super) fn epoch(&self) -> Option<Epoch> {
         match self.state {
             State::Live { epoch, .. } => Some(epoch),
+            State::Mirrored(ref state) => state.epoch,
             _ => None,
         }
     }
@@ -108,12 +128,49 @@ impl Link {
     pub(super) fn served(&self) -> Option<&Served> {
         match &self.state {
             State::Live { served, .. } => Some(served),
+            State::Mirrored(state) => Some(&state.served),
             _ => None,
         }
     }
 
     pub(super) fn is_greeted(&self) -> bool {
         matches!(self.state, State::Live { .. })
+    }
+
+    /// Whether questions reach the leader: by this link, or by another tab's.
+    pub(super) fn can_ask(&self) -> bool {
+        self.is_greeted() || matches!(&self.state, State::Mirrored(state) if state.phase == Phase::Live)
+    }
+
+    fn is_mirrored(&self) -> bool {
+        matches!(self.state, State::Mirrored(_))
+    }
+
+    pub(super) fn voters(&self) -> u64 {
+        self.voters
+    }
+
+    /// Another tab has the link, and this is what it says of it.
+    pub(super) fn mirror(&mut self, state: tabs::State) {
+        self.voters = state.voters;
+        self.awaits = None;
+        self.state = State::Mirrored(state);
+    }
+
+    /// The link is this tab's from here on.
+    pub(super) fn take_over(&mut self, has_leader: bool, is_paused: bool, now: Millis) {
+        self.state = match (has_leader, is_paused) {
+            (false, _) => State::LocalOnly,
+            (true, true) => State::Paused,
+            (true, false) => State::Waiting { until: now },
+        };
+    }
+
+    /// Nothing is sent any more.
+    pub(super) fn pause(&mut self) {
+        if !matches!(self.state, State::LocalOnly | State::Blocked(_)) {
+            self.state = State::Paused;
+        }
     }
 
     pub(super) fn leader_end(&self) -> &Frontier {
@@ -156,7 +213,7 @@ impl Link {
             State::Live { pinged: Some(pinged), .. } => self.silence_ends(pinged) > now,
             State::Live { .. } => true,
             State::Connecting { .. } | State::Greeting { .. } => false,
-            State::LocalOnly | State::Paused | State::Waiting { .. } | State::Blocked(_) => return,
+            State::LocalOnly | State::Paused | State::Waiting { .. } | State::Blocked(_) | State::Mirrored(_) => return,
         };
         let is_sent_on = std::mem::take(&mut self.is_sent_on);
         if !has_worked || is_sent_on {
@@ -180,7 +237,7 @@ impl Link {
                 let answer = self.awaits.map(|since| since.after(ANSWER_MS_MAX));
                 answer.into_iter().chain([heard.after(PING_INTERVAL)]).min()
             }
-            State::LocalOnly | State::Paused | State::Blocked(_) => None,
+            State::LocalOnly | State::Paused | State::Blocked(_) | State::Mirrored(_) => None,
         }
     }
 }
@@ -188,10 +245,11 @@ impl Link {
 impl Replica {
     pub(super) fn tick(&mut self, now: Millis) {
         self.expire_waits(now);
+        self.check_holder(now);
         self.check_link(now);
     }
 
-    fn check_link(&mut self, now: Millis) {
+    pub(super) fn check_link(&mut self, now: Millis) {
         if !self.is_ready || self.link.next_timeout().is_none_or(|due| due > now) {
             return;
         }
@@ -231,7 +289,15 @@ impl Replica {
         self.is_changed = true;
     }
 
+    /// Something has happened in this tab that speaks for trying; the link may be another one's.
     pub(super) fn nudge(&mut self, now: Millis) {
+        if self.link.is_mirrored() && self.is_ready {
+            return self.tell_tabs(tabs::TabFrame::Nudge);
+        }
+        self.nudge_link(now);
+    }
+
+    pub(super) fn nudge_link(&mut self, now: Millis) {
         match self.link.state {
             State::Waiting { .. } if self.is_ready => self.connect(now),
             // A socket that slept with the page may be dead; one question tells.
@@ -245,7 +311,14 @@ impl Replica {
         }
     }
 
+    /// The application wants no connection, or wants one again. Tabs share it.
     pub(super) fn pause(&mut self, is_paused: bool, now: Millis) {
+        if !self.tell_pause(is_paused) {
+            self.pause_link(is_paused, now);
+        }
+    }
+
+    pub(super) fn pause_link(&mut self, is_paused: bool, now: Millis) {
         match (&self.link.state, is_paused) {
             (State::LocalOnly | State::Blocked(_) | State::Paused, true) => {}
             (_, true) => {
@@ -312,14 +385,21 @@ impl Replica {
             NodeFrame::Rejected { origin, seq, error } => self.reject(origin, seq, error),
             NodeFrame::Reached { id, frontier } => {
                 self.link.works();
-                self.barrier_reached(id, &frontier, now);
+                if !self.answer_tab(id, &Ok(frontier.clone())) {
+                    self.barrier_reached(id, &frontier, now);
+                }
             }
             // What cannot be answered here may be answered elsewhere: the next node is asked again.
             NodeFrame::Failed { error, .. } if error.code == Code::NotLeader => {
                 self.link.is_sent_on = true;
                 self.drop_link(now);
             }
-            NodeFrame::Failed { id, error } => self.barrier_failed(id, &error),
+            NodeFrame::Failed { id, error } => {
+                if !self.answer_tab(id, &Err(error.clone())) {
+                    self.barrier_failed(id, &error);
+                }
+            }
+            NodeFrame::Signal { from, bytes } => self.signalled(from, bytes),
             NodeFrame::Welcome { .. } | NodeFrame::Error { .. } => {
                 return Err(Error::new(Code::OutOfOrder, "a connection is welcomed once"));
             }
@@ -371,7 +451,7 @@ impl Replica {
         self.link.state = State::Blocked(error);
     }
 
-    fn drop_link(&mut self, now: Millis) {
+    pub(super) fn drop_link(&mut self, now: Millis) {
         if matches!(self.link.state, State::Connecting { .. } | State::Greeting { .. } | State::Live { .. }) {
             self.outputs.push_back(Output::Disconnect);
         }
@@ -389,6 +469,9 @@ impl Replica {
     }
 
     pub(super) fn send(&mut self, frame: &ClientFrame) {
+        if self.link.is_mirrored() {
+            return self.ask_holder(frame.encode());
+        }
         self.link.has_sent = true;
         self.outputs.push_back(Output::Send { bytes: frame.encode() });
     }

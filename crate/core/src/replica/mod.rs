@@ -14,9 +14,12 @@ mod docs;
 mod link;
 mod open;
 mod outbox;
+mod peers;
 mod persist;
 mod reads;
 mod reject;
+mod signal;
+mod tabs;
 mod waits;
 
 use crate::batch::{Part, Write};
@@ -26,19 +29,24 @@ use crate::frame::Served;
 use crate::frontier::Frontier;
 use crate::group::Concern;
 use crate::ids::{DocName, Epoch, Generation, Millis, Origin, Seq, Token};
-use crate::limits::OUTBOX_BYTES_MAX;
+use crate::limits::{FRONTIER_LOGS_MAX, OUTBOX_BYTES_MAX};
 use crate::session::{Consistency, Session};
 use crate::sorted::Map;
 use crate::stage::Stage;
-use crate::store::{Row, Scan, StoreOp};
+use crate::store::{Guard, Row, Scan, StoreOp};
 use docs::Docs;
 use link::Link;
 pub use link::Phase;
-use outbox::Outbox;
+use open::Asked;
+use outbox::{Mark, Outbox};
+use peers::Peers;
+pub use peers::{PEER_VERSION, Peer, PeerFrame};
 use persist::Persister;
 use reads::Reads;
 use std::collections::VecDeque;
 use std::rc::Rc;
+use tabs::Tabs;
+pub use tabs::{TAB_ANSWER_MS_MAX, TAB_PING_INTERVAL, TabRole};
 use waits::Waits;
 
 /// What a replica is told when it is made.
@@ -52,6 +60,10 @@ pub struct Config {
     pub is_durable: bool,
     /// A random number from which the reconnect delays are derived.
     pub jitter_seed: u64,
+    /// Whether other tabs may have the same storage open, with a channel to them and a lock that one of them holds.
+    pub shares_storage: bool,
+    /// Whether bytes are an update; asked of what peers send, which no node has looked at.
+    pub check: fn(&[u8]) -> Result<(), String>,
 }
 
 /// What happens to a replica.
@@ -69,6 +81,27 @@ pub enum Input {
         /// Which.
         token: Token,
     },
+    /// The commit did not happen, since its guard did not hold.
+    Fenced {
+        /// Which.
+        token: Token,
+    },
+    /// A message from another tab.
+    Tab {
+        /// The message.
+        bytes: Vec<u8>,
+    },
+    /// The lock is this tab's.
+    Hold,
+    /// The lock was taken from this tab.
+    Unhold,
+    /// A tab is closed, or dead.
+    TabGone {
+        /// Which.
+        origin: Origin,
+    },
+    /// The database is being closed: nothing is sent any more, and what is not stored yet is stored.
+    Leave,
     /// Storage has failed for good; nothing more is written to it.
     StorageFailed {
         /// How.
@@ -111,10 +144,50 @@ pub enum Input {
         /// How long at most.
         timeout: Millis,
     },
+    /// There is a port to a peer.
+    PeerOpened {
+        /// The host's number for it, never used before.
+        peer: u64,
+        /// What is shown to be let in.
+        token: Option<String>,
+        /// Whether the application is asked before the peer is let in.
+        needs_approval: bool,
+    },
+    /// A message came from a peer.
+    PeerFrame {
+        /// By which port.
+        peer: u64,
+        /// The message.
+        bytes: Vec<u8>,
+    },
+    /// The port is closed.
+    PeerClosed {
+        /// Which.
+        peer: u64,
+    },
+    /// The answer to `Output::AskPeer`.
+    PeerApproved {
+        /// Which.
+        peer: u64,
+        /// Whether it is let in.
+        is_approved: bool,
+    },
+    /// The application gives the link up.
+    ClosePeer {
+        /// Which.
+        peer: u64,
+    },
     /// Nobody waits for that any more.
     Cancel {
         /// Which.
         id: u64,
+    },
+    /// The application has a message for other clients of the node. It is dropped if there is no connection.
+    Signal {
+        /// The origin of whom it is for; zero for all others.
+        to: Origin,
+        /// What it says, at most `SIGNAL_BYTES_MAX`.
+        bytes: Vec<u8>,
     },
     /// Time has passed.
     Tick,
@@ -140,6 +213,15 @@ pub enum Wait {
         seq: Seq,
         /// Who they are.
         concern: Concern,
+    },
+    /// That so many other replicas have stored a write.
+    Peers {
+        /// The write's origin.
+        origin: Origin,
+        /// The write.
+        seq: Seq,
+        /// How many.
+        count: usize,
     },
     /// That a document may be read.
     Read {
@@ -168,6 +250,20 @@ pub enum Output {
         token: Token,
         /// All or none of them.
         ops: Vec<StoreOp>,
+        /// What must not stand in storage; otherwise nothing is changed, and the answer is `Fenced`.
+        guard: Option<Guard>,
+    },
+    /// Tell all other tabs.
+    TellTabs {
+        /// The message.
+        bytes: Vec<u8>,
+    },
+    /// Take the lock from whoever has it, then answer `Hold`.
+    Steal,
+    /// Answer `TabGone` once that tab is not there any more.
+    WatchTab {
+        /// Which.
+        origin: Origin,
     },
     /// Open a socket to a node of the database. With several addresses it is the one at `attempt` modulo their number:
     /// the same one for as long as connections work, and the next one after each that did not.
@@ -184,6 +280,27 @@ pub enum Output {
     },
     /// Ask for a sign of life that costs the node nothing.
     Ping,
+    /// Send a message to a peer.
+    SendPeer {
+        /// By which port.
+        peer: u64,
+        /// The message.
+        bytes: Vec<u8>,
+    },
+    /// The link is over: close the port.
+    ClosePeer {
+        /// Which.
+        peer: u64,
+        /// Why, unless the application wanted it.
+        error: Option<Error>,
+    },
+    /// Ask the application whether this peer is let in, then answer `PeerApproved`.
+    AskPeer {
+        /// Which.
+        peer: u64,
+        /// What it shows.
+        token: Option<String>,
+    },
     /// Storage has been read; documents can be opened.
     Ready,
     /// Storage could not be read; the replica is of no use.
@@ -211,6 +328,8 @@ pub enum Output {
         doc: DocName,
         /// Updates to apply.
         updates: Vec<Rc<[u8]>>,
+        /// Who wrote each of them; none where that is not known.
+        origins: Vec<Origin>,
     },
     /// A rejected write is undone: the document is to be made anew, with a fresh yrs client id.
     Rebuild {
@@ -225,6 +344,13 @@ pub enum Output {
         id: u64,
         /// How.
         result: Result<(), Error>,
+    },
+    /// Another client of the node has a message for this one.
+    Signalled {
+        /// The origin of whose it is.
+        from: Origin,
+        /// What it says.
+        bytes: Vec<u8>,
     },
     /// Stages, pending writes or the status may have changed.
     Changed,
@@ -268,11 +394,15 @@ pub struct Replica {
     docs: Docs,
     link: Link,
     persister: Persister,
+    tabs: Tabs,
+    peers: Peers,
+    /// Where lanes stood, as storage has it, until the lanes are there.
+    marks: Vec<(Origin, Mark)>,
     waits: Waits,
     reads: Reads,
     sessions: Map<u64, Session>,
     next_session: u64,
-    scans: Map<Token, open::Asked>,
+    scans: Map<Token, Asked>,
     next_token: u64,
     outputs: VecDeque<Output>,
     is_changed: bool,
@@ -287,8 +417,11 @@ impl Replica {
             is_ready: false,
             outbox: Outbox::new(config.origin),
             docs: Docs::default(),
-            link: Link::new(config.has_leader, config.jitter_seed),
+            link: Link::new(config.has_leader, config.shares_storage, config.jitter_seed),
             persister: Persister::default(),
+            tabs: Tabs::new(config.origin, config.shares_storage),
+            peers: Peers::default(),
+            marks: Vec::new(),
             waits: Waits::default(),
             reads: Reads::default(),
             sessions: Map::default(),
@@ -307,7 +440,13 @@ impl Replica {
     pub fn handle(&mut self, input: Input, now: Millis) {
         match input {
             Input::Scanned { token, rows } => self.scanned(token, rows, now),
-            Input::Persisted { token } => self.persisted(token),
+            Input::Persisted { token } => self.persisted(token, now),
+            Input::Fenced { token } => self.fenced(token, now),
+            Input::Tab { bytes } => self.tab_message(bytes, now),
+            Input::Hold => self.hold(now),
+            Input::Unhold => self.step_down(now),
+            Input::TabGone { origin } => self.tab_gone(origin, now),
+            Input::Leave => self.leave(now),
             Input::StorageFailed { error } => self.storage_failed(error),
             Input::Connected => self.connected(now),
             Input::Frame { bytes } => self.frame(&bytes, now),
@@ -318,7 +457,13 @@ impl Replica {
             Input::OpenDoc { doc } => self.open_doc(doc),
             Input::CloseDoc { doc } => self.close_doc(&doc),
             Input::Wait { id, wait, timeout } => self.begin_wait(id, wait, timeout, now),
+            Input::PeerOpened { peer, token, needs_approval } => self.peer_opened(peer, token, needs_approval),
+            Input::PeerFrame { peer, bytes } => self.peer_frame(peer, &bytes),
+            Input::PeerClosed { peer } => self.peer_closed(peer),
+            Input::PeerApproved { peer, is_approved } => self.approve_peer(peer, is_approved),
+            Input::ClosePeer { peer } => self.close_peer(peer),
             Input::Cancel { id } => self.cancel_wait(id),
+            Input::Signal { to, bytes } => self.signal(to, bytes),
             Input::Tick => self.tick(now),
         }
     }
@@ -326,6 +471,8 @@ impl Replica {
     /// The next thing to do; `None` when there is nothing more.
     pub fn poll(&mut self, now: Millis) -> Option<Output> {
         if self.outputs.is_empty() && self.is_ready {
+            self.tell_members();
+            self.feed_peers();
             self.send_unsent();
             self.subscribe_unsubscribed();
             self.ask_leader(now);
@@ -349,7 +496,8 @@ impl Replica {
     pub fn next_timeout(&self) -> Option<Millis> {
         // Before storage has answered there is nothing that a tick could do for the link.
         let link = if self.is_ready { self.link.next_timeout() } else { None };
-        [self.waits.next_deadline(), link].into_iter().flatten().min()
+        let tabs = if self.is_ready { self.tabs.next_timeout() } else { None };
+        [self.waits.next_deadline(), link, tabs].into_iter().flatten().min()
     }
 
     /// Whether a transaction may begin now; asked before, since an applied one cannot be taken back.
@@ -357,7 +505,8 @@ impl Replica {
         if !self.is_ready {
             return Err(Error::new(Code::Busy, "the database is still opening; await open() first"));
         }
-        if self.outbox.pending().bytes > OUTBOX_BYTES_MAX {
+        // Without a leader there is nobody to wait for.
+        if self.config.has_leader && self.outbox.pending().bytes > OUTBOX_BYTES_MAX {
             return Err(Error::new(
                 Code::Busy,
                 format!(
@@ -419,6 +568,10 @@ impl Replica {
         // Writes whose place is known for good, or that do not stand, need not be asked for by others.
         let origins: Vec<(Origin, Seq)> = bookmark.frontier.origins().collect();
         for (origin, seq) in origins {
+            // Peers know a write by its origin alone.
+            if self.outbox.retains() {
+                continue;
+            }
             if let Some(place) = self.outbox.settled(origin, seq) {
                 bookmark.frontier.drop_origin(origin);
                 bookmark.frontier.join(&place);
@@ -426,6 +579,10 @@ impl Replica {
         }
         bookmark.generation = bookmark.generation.max(self.generation);
         bookmark.frontier.join(&self.outbox.written());
+        if bookmark.frontier.logs() > FRONTIER_LOGS_MAX {
+            let logs = bookmark.frontier.logs();
+            return Err(Error::too_large("the number of logs that a bookmark names", logs, FRONTIER_LOGS_MAX));
+        }
         Ok(bookmark)
     }
 
@@ -477,7 +634,9 @@ impl Replica {
 
     /// Whether everything that was handed over has been stored.
     pub fn is_stored(&self) -> bool {
-        self.persister.is_idle() && !self.has_unstored()
+        // Which of its own writes are stored, a tab that has just stepped down does not know yet.
+        let own = Asked::Rows(Some(self.config.origin));
+        self.persister.is_idle() && !self.has_unstored() && !self.scans.values().any(|asked| *asked == own)
     }
 
     fn lag(&self, held: &Frontier, now: Millis) -> Lag {

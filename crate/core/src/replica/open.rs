@@ -1,12 +1,24 @@
 //! How a replica starts: its facts, the outbox and the streams of earlier openings; then documents one by one.
 
+use super::outbox::Mark;
+use super::peers::Wanted;
 use super::{Input, Output, Replica};
 use crate::error::{Code, Error};
 use crate::frontier::Frontier;
-use crate::ids::{DocName, Generation, Millis, Token};
+use crate::ids::{DocName, Generation, Millis, Origin, ReplicaId, Seq, Token};
+use crate::sorted::sort_by_key;
 use crate::store::{self, Row, Scan, Table};
+use crate::wire::Reader;
 
 pub(super) const GENERATION: &str = "generation";
+/// Whose storage it is, once it has had peers.
+pub(super) const REPLICA: &str = "replica";
+/// What is remembered of each origin's log then.
+const LANE: &[u8] = b"lane/";
+
+pub(super) fn lane_key(origin: Origin) -> Vec<u8> {
+    [LANE, &store::origin_key(origin)].concat()
+}
 
 /// What a scan was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +29,14 @@ pub(super) enum Asked {
     /// For which reading of the document, too: it may have been closed and opened again meanwhile.
     DocRow(DocName, u64),
     DocUpdates(DocName, u64),
+    /// The row of tabs.
+    Term,
+    /// Outbox rows of one origin, or of all.
+    Rows(Option<Origin>),
+    /// All documents' rows, to offer them to peers.
+    PeerDocs,
+    /// A document's updates, for a peer.
+    PeerDoc(Wanted),
 }
 
 impl Replica {
@@ -26,13 +46,15 @@ impl Replica {
         self.scan(Asked::Outbox, Scan::all(Table::Outbox));
     }
 
-    pub(super) fn ask_for_doc(&mut self, name: DocName, reading: u64) {
+    pub(super) fn ask_for_doc(&mut self, name: DocName, reading: u64, with_updates: bool) {
         let from = store::doc_key(&name);
         let to = Some([from.as_slice(), &[0]].concat());
         let row = Scan { table: Table::Docs, from, to, limit: None };
         self.scan(Asked::DocRow(name.clone(), reading), row);
-        let updates = store::updates_of(&name);
-        self.scan(Asked::DocUpdates(name, reading), updates);
+        if with_updates {
+            let updates = store::updates_of(&name);
+            self.scan(Asked::DocUpdates(name, reading), updates);
+        }
     }
 
     pub(super) fn scanned(&mut self, token: Token, rows: Vec<Row>, now: Millis) {
@@ -41,12 +63,25 @@ impl Replica {
             let message = format!("storage does not read back ({}); nothing is overwritten", error.message);
             return self.storage_failed(Error::new(Code::Corrupt, message));
         }
+        if self.is_ready {
+            return;
+        }
         let is_opening = self.scans.values().any(|asked| matches!(asked, Asked::Meta | Asked::Streams | Asked::Outbox));
-        if !self.is_ready && !is_opening {
+        if !is_opening {
             self.is_ready = true;
-            self.outbox.loaded();
+            self.outbox.loaded(!self.tabs.stores_all());
+            if !self.marks.is_empty() && !self.peers.retains() {
+                // Whoever left them died before the name was stored.
+                self.retain(ReplicaId(self.config.origin.0), true);
+            }
+            for (origin, mark) in std::mem::take(&mut self.marks) {
+                self.outbox.mark(origin, mark);
+            }
+            self.greet_peers();
             self.is_changed = true;
             self.outputs.push_back(Output::Ready);
+            self.say_hello();
+            self.greet_tabs(now);
             self.handle(Input::Tick, now);
         }
     }
@@ -59,6 +94,7 @@ impl Replica {
                     let bytes = bytes.map_err(|_| Error::malformed("the generation row is damaged"))?;
                     self.generation = Generation(u64::from_be_bytes(bytes));
                 }
+                self.peers_read(rows)?;
             }
             Asked::Streams => {
                 for row in rows {
@@ -68,6 +104,10 @@ impl Replica {
                 }
             }
             Asked::Outbox => rows.iter().try_for_each(|row| self.outbox.load(&row.value))?,
+            Asked::PeerDocs => self.docs_read(rows)?,
+            Asked::PeerDoc(wanted) => self.doc_read_for_peer(wanted.clone(), rows)?,
+            Asked::Term => self.term_read(rows)?,
+            Asked::Rows(of) => self.rows_read(*of, rows)?,
             Asked::DocRow(name, reading) => {
                 self.doc_row_read(name, *reading, rows.first().map(|row| row.value.as_slice()))?
             }
@@ -75,14 +115,30 @@ impl Replica {
                 let decoded = rows.iter().map(|row| super::persist::decode_updates(&row.value));
                 let mut updates = decoded.collect::<Result<Vec<_>, Error>>()?;
                 // Keys begin with origins, which are random. In the order of the log no update waits for another.
-                updates.sort_by_key(|updates| updates.reach.epochs().last());
+                sort_by_key(&mut updates, |updates| updates.reach.epochs().last());
                 self.doc_part_read(name, *reading, updates);
             }
         }
         Ok(())
     }
 
-    fn scan(&mut self, asked: Asked, scan: Scan) {
+    fn peers_read(&mut self, rows: &[Row]) -> Result<(), Error> {
+        if let Some(row) = rows.iter().find(|row| row.key == REPLICA.as_bytes()) {
+            let bytes = row.value.as_slice().try_into();
+            let bytes = bytes.map_err(|_| Error::malformed("the replica row is damaged"))?;
+            self.retain(ReplicaId(u64::from_be_bytes(bytes)), false);
+        }
+        for row in rows {
+            let Some(origin) = row.key.strip_prefix(LANE).and_then(store::origin_of_key) else { continue };
+            let mut input = Reader::new(&row.value);
+            let (forgotten, partial) = (Seq(input.uint()?), Frontier::decode(&mut input)?);
+            let (settled, place) = (Seq(input.uint()?), Frontier::decode(&mut input)?);
+            self.marks.push((origin, Mark { forgotten, partial, settled, place }));
+        }
+        Ok(())
+    }
+
+    pub(super) fn scan(&mut self, asked: Asked, scan: Scan) {
         let token = self.token();
         self.scans.insert(token, asked);
         self.outputs.push_back(Output::Scan { token, scan });

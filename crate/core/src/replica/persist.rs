@@ -8,7 +8,7 @@ use super::{Output, Replica};
 use crate::batch::Batch;
 use crate::error::{Code, Error};
 use crate::frontier::Frontier;
-use crate::ids::{DocName, Epoch, Lsn, Origin, Seq, Token};
+use crate::ids::{DocName, Epoch, Lsn, Millis, Origin, Seq, Token};
 use crate::sorted::{Map, Set};
 use crate::stage::Stage;
 use crate::store::{self, StoreOp, Table};
@@ -33,6 +33,8 @@ pub(super) struct Persister {
     docs: Set<DocName>,
     /// The last rows of documents that were closed.
     closed_docs: Map<DocName, Vec<u8>>,
+    /// Lanes whose settled end is to be remembered.
+    lanes: Set<Origin>,
     /// Outbox rows to delete before any is written.
     dropped_rows: Vec<(Origin, Seq)>,
     is_stream_changed: bool,
@@ -53,6 +55,28 @@ impl Persister {
         unstored.updates.push(update);
     }
 
+    pub(super) fn add_updates(&mut self, doc: DocName, updates: Updates) {
+        let unstored = self.updates.get_or_default(doc);
+        unstored.reach.join(&updates.reach);
+        unstored.updates.extend(updates.updates);
+    }
+
+    /// From here on another tab stores what comes from the leader.
+    pub(super) fn leave_to_others(&mut self) {
+        self.updates.clear();
+        self.storing.clear();
+        self.docs = Set::default();
+        self.closed_docs.clear();
+        self.dropped_rows.clear();
+        self.is_stream_changed = false;
+        self.is_generation_changed = false;
+    }
+
+    /// A commit that did not happen; false if it is none of these.
+    pub(super) fn forget(&mut self, token: Token) -> bool {
+        self.committing.take_if(|(committing, _)| *committing == token).is_some()
+    }
+
     pub(super) fn doc_changed(&mut self, doc: DocName) {
         self.docs.insert(doc);
     }
@@ -60,6 +84,10 @@ impl Persister {
     pub(super) fn close_doc(&mut self, doc: DocName, row: Vec<u8>) {
         self.docs.remove(&doc);
         self.closed_docs.insert(doc, row);
+    }
+
+    pub(super) fn lane_changed(&mut self, origin: Origin) {
+        self.lanes.insert(origin);
     }
 
     pub(super) fn drop_row(&mut self, origin: Origin, first: Seq) {
@@ -106,16 +134,22 @@ impl Replica {
     /// Whether something waits to be committed.
     pub(super) fn has_unstored(&self) -> bool {
         let persister = &self.persister;
-        let is_lane_changed = |lane: &Lane| {
-            lane.pending.back().is_some_and(|entry| entry.write.seq > lane.rowed)
-                || lane.rows.front().is_some_and(|(first, _)| lane.pending.front().is_none_or(|p| p.write.seq > *first))
-        };
+        let retains = self.outbox.retains();
+        let is_lane_changed = |lane: &Lane| !lane.is_foreign && is_changed(lane, retains);
+        if !self.tabs.stores_all() {
+            return !persister.dropped_rows.is_empty()
+                || self.tabs.undoes()
+                || self.outbox.lanes().any(|(_, lane)| is_lane_changed(lane));
+        }
         persister.is_stream_changed
             || persister.is_generation_changed
             || !persister.updates.is_empty()
             || !persister.docs.is_empty()
             || !persister.closed_docs.is_empty()
+            || !persister.lanes.is_empty()
+            || self.peers.is_unstored()
             || !persister.dropped_rows.is_empty()
+            || self.tabs.undoes()
             || self.outbox.lanes().any(|(_, lane)| is_lane_changed(lane))
     }
 
@@ -128,31 +162,45 @@ impl Replica {
         let dropped = std::mem::take(&mut self.persister.dropped_rows).into_iter();
         let mut ops: Vec<StoreOp> = dropped.map(|(origin, first)| delete_row(origin, first)).collect();
         let mut stored = Vec::new();
-        for (origin, lane) in self.outbox.lanes_mut() {
-            lane_ops(origin, lane, &mut ops);
+        let retains = self.outbox.retains();
+        for (origin, lane) in self.outbox.lanes_mut().filter(|(_, lane)| !lane.is_foreign) {
+            lane_ops(origin, lane, retains, &mut ops);
             stored.push((origin, lane.rowed));
         }
-        self.update_ops(&mut ops);
-        self.frontier_ops(&mut ops);
+        if self.tabs.stores_all() {
+            self.update_ops(&mut ops);
+            self.frontier_ops(&mut ops);
+            self.log_ops(&mut ops);
+        }
+        self.commit_begins();
         self.persister.begun += 1;
         let token = self.token();
         self.persister.committing = Some((token, stored));
-        self.outputs.push_back(Output::Persist { token, ops });
+        self.outputs.push_back(Output::Persist { token, ops, guard: self.guard() });
     }
 
-    pub(super) fn persisted(&mut self, token: Token) {
+    pub(super) fn persisted(&mut self, token: Token, now: Millis) {
+        if self.is_claimed(token, now) {
+            return;
+        }
         let Some((_, stored)) = self.persister.committing.take_if(|(committing, _)| *committing == token) else {
             return;
         };
         self.persister.done += 1;
         self.persister.storing.clear();
         self.is_changed = true;
+        stored.iter().for_each(|(origin, seq)| self.outbox.is_stored(*origin, *seq));
         if self.config.is_durable {
             for (origin, seq) in stored {
-                self.outbox.advance(origin, seq, Stage::Local);
-                self.stage_reached(origin, seq, Stage::Local);
+                let reached = self.outbox.get(origin).map(|lane| lane.reached(Stage::Local));
+                if reached.is_some_and(|reached| reached < seq) {
+                    self.outbox.advance(origin, seq, Stage::Local);
+                    self.stage_reached(origin, seq, Stage::Local);
+                    self.tell_stage(origin, seq, Stage::Local);
+                }
             }
         }
+        self.commit_is_done();
     }
 
     /// Storage takes nothing more. The replica goes on in memory and says so: whoever waits for `local` is told.
@@ -171,13 +219,27 @@ impl Replica {
         for (doc, updates) in std::mem::take(&mut self.persister.updates) {
             self.persister.rows += 1;
             let key = store::update_key(&doc, self.config.origin, self.persister.rows);
-            let mut value = Writer::default();
-            updates.reach.encode(&mut value);
-            for update in updates.updates.iter() {
-                value.bytes(update);
-            }
-            ops.push(StoreOp::Put { table: Table::Updates, key, value: value.0 });
+            ops.push(StoreOp::Put { table: Table::Updates, key, value: encode_updates(&updates) });
             self.persister.storing.push((doc, updates));
+        }
+    }
+
+    /// What is remembered of logs that are kept for peers.
+    fn log_ops(&mut self, ops: &mut Vec<StoreOp>) {
+        if let Some(replica) = self.peers.take_new() {
+            let key = store::meta_key(super::open::REPLICA);
+            ops.push(StoreOp::Put { table: Table::Meta, key, value: replica.0.to_be_bytes().to_vec() });
+            // What was settled before is no part of them.
+            let lanes: Vec<Origin> = self.outbox.lanes().map(|(origin, _)| origin).collect();
+            lanes.into_iter().for_each(|origin| self.persister.lane_changed(origin));
+        }
+        for origin in std::mem::take(&mut self.persister.lanes).iter() {
+            let Some(lane) = self.outbox.get(*origin) else { continue };
+            let mut value = Writer::default();
+            let (settled, place) = lane.settled();
+            lane.partial.encode(value.uint(lane.forgotten.0));
+            place.encode(value.uint(settled.0));
+            ops.push(StoreOp::Put { table: Table::Meta, key: super::open::lane_key(*origin), value: value.0 });
         }
     }
 
@@ -200,7 +262,22 @@ impl Replica {
 }
 
 // Rows whose writes are settled go; a row that is settled in part, or lost a rejected write, is written anew.
-fn lane_ops(origin: Origin, lane: &mut Lane, ops: &mut Vec<StoreOp>) {
+fn lane_ops(origin: Origin, lane: &mut Lane, retains: bool, ops: &mut Vec<StoreOp>) {
+    if !retains {
+        delete_settled(origin, lane, ops);
+    }
+    loop {
+        let unstored = fill(lane.writes_after(lane.rowed).map(|entry| &entry.write));
+        let (Some(first), Some(last)) = (unstored.first(), unstored.last()) else { break };
+        let (first, last) = (first.seq, last.seq);
+        let unix_ms = lane.writes_after(lane.rowed).next().map_or(0, |entry| entry.unix_ms);
+        lane.rows.push_back((first, last));
+        lane.rowed = last;
+        put_row(origin, unix_ms, Batch { writes: unstored }, ops);
+    }
+}
+
+fn delete_settled(origin: Origin, lane: &mut Lane, ops: &mut Vec<StoreOp>) {
     let oldest = lane.pending.front().map_or(Seq(u64::MAX), |entry| entry.write.seq);
     while let Some((first, last)) = lane.rows.front().copied().filter(|(first, _)| *first < oldest) {
         lane.rows.pop_front();
@@ -213,16 +290,6 @@ fn lane_ops(origin: Origin, lane: &mut Lane, ops: &mut Vec<StoreOp>) {
             lane.rows.push_front((oldest, last));
         }
     }
-    let mut start = lane.pending.partition_point(|entry| entry.write.seq <= lane.rowed);
-    while let Some(entry) = lane.pending.get(start) {
-        let unix_ms = entry.unix_ms;
-        let writes = fill(lane.pending.range(start..).map(|entry| &entry.write));
-        start += writes.len();
-        let (first, last) = (writes[0].seq, writes[writes.len() - 1].seq);
-        lane.rows.push_back((first, last));
-        lane.rowed = last;
-        put_row(origin, unix_ms, Batch { writes }, ops);
-    }
 }
 
 fn delete_row(origin: Origin, first: Seq) -> StoreOp {
@@ -232,6 +299,24 @@ fn delete_row(origin: Origin, first: Seq) -> StoreOp {
 fn put_row(origin: Origin, unix_ms: u64, batch: Batch, ops: &mut Vec<StoreOp>) {
     let key = store::outbox_key(origin, batch.writes[0].seq);
     ops.push(StoreOp::Put { table: Table::Outbox, key, value: encode_row(unix_ms, &batch) });
+}
+
+fn is_changed(lane: &Lane, retains: bool) -> bool {
+    if retains {
+        return lane.last().is_some_and(|entry| entry.write.seq > lane.rowed);
+    }
+    lane.pending.back().is_some_and(|entry| entry.write.seq > lane.rowed)
+        || lane.rows.front().is_some_and(|(first, _)| lane.pending.front().is_none_or(|p| p.write.seq > *first))
+}
+
+/// A row of settled updates.
+pub(super) fn encode_updates(updates: &Updates) -> Vec<u8> {
+    let mut value = Writer::default();
+    updates.reach.encode(&mut value);
+    for update in &updates.updates {
+        value.bytes(update);
+    }
+    value.0
 }
 
 /// The updates in a row of settled ones.

@@ -5,7 +5,7 @@
 //! replaced goes on in good faith, and what it does not hold would make a copy look fresher than it is.
 
 use super::Replica;
-use crate::error::Error;
+use crate::error::{Code, Error};
 use crate::frame::ClientFrame;
 use crate::frontier::Frontier;
 use crate::ids::{DocName, Millis};
@@ -76,6 +76,14 @@ impl Replica {
         if consistency == Consistency::Eventual {
             return Ok(read);
         }
+        let needs_leader = matches!(consistency, Consistency::Strong | Consistency::MaxStaleness(_));
+        if needs_leader && !self.config.has_leader {
+            return Err(Error::new(
+                Code::StrongUnavailable,
+                "the database was opened without a leader, and nobody can prove how fresh a copy is; read at \"session\" \
+                 with a bookmark of whoever has written",
+            ));
+        }
         // Whatever else it asks for, a read never goes back behind its session.
         session.check(self.generation)?;
         read.need = session.required().epochs_only();
@@ -94,6 +102,8 @@ impl Replica {
     /// Something moved: reads that have what they need end.
     pub(super) fn reads_may_end(&mut self) {
         self.reads.check = true;
+        self.docs.has_moved = true;
+        self.docs.has_moved_for_peers = true;
     }
 
     pub(super) fn reads_may_end_at(&mut self, now: Millis) {
@@ -103,6 +113,16 @@ impl Replica {
                 continue;
             }
             let held = self.docs.frontier(&read.doc);
+            // What a peer or a tab has brought meanwhile need not be asked for.
+            for (origin, seq) in std::mem::take(&mut read.unresolved).origins() {
+                match self.outbox.resolve(origin, seq) {
+                    Some(place) => read.need.join(&place),
+                    None => read.unresolved.advance_origin(origin, seq),
+                }
+            }
+            if read.unresolved.is_empty() && read.consistency == Consistency::Session && read.asked == Asked::Must {
+                read.asked = Asked::NeedNot;
+            }
             if read.consistency != Consistency::Eventual
                 && let Some(Err(error)) = self.sessions.get(&read.session).map(|session| session.check(self.generation))
             {
@@ -115,7 +135,7 @@ impl Replica {
                 // What a strong read has shown, the next one anywhere shows: so nothing that is not in the log yet, and
                 // nothing from beyond a gap.
                 holds &= held.dominates_epochs(&self.docs.reach(&read.doc));
-                holds &= self.outbox.unsettled_in(&read.doc).is_empty();
+                holds &= !self.outbox.shows_unsettled(&read.doc);
             }
             let Consistency::MaxStaleness(limit) = read.consistency else {
                 if holds {
@@ -140,11 +160,11 @@ impl Replica {
         if std::mem::take(&mut self.reads.check) {
             self.reads_may_end_at(now);
         }
-        if !self.link.is_greeted() {
+        if !self.link.can_ask() {
             return;
         }
         let mut barriers: Vec<(bool, Frontier, u64)> = Vec::new();
-        let asked = self.reads.barriers.len() + self.concerns_asked();
+        let asked = self.reads.barriers.len() + self.concerns_asked() + self.questions_relayed();
         let room = BARRIERS_PER_CONNECTION_MAX.saturating_sub(asked);
         for (_, read) in self.waits.reads_mut().filter(|(_, read)| read.asked == Asked::Must) {
             let strong = matches!(read.consistency, Consistency::Strong | Consistency::MaxStaleness(_));
@@ -212,6 +232,7 @@ impl Replica {
     /// The connection is gone, and the questions with it: they are put again on the next one.
     pub(super) fn questions_are_lost(&mut self) {
         self.concerns_are_lost();
+        self.relayed_are_lost();
         self.reads.barriers.clear();
         for (_, read) in self.waits.reads_mut() {
             read.looked = None;
@@ -232,7 +253,7 @@ impl Replica {
             if self.waits.reads_mut().any(|(_, read)| is_shared(read)) {
                 continue;
             }
-            if self.reads.barriers.remove(&id).is_some() && self.link.is_greeted() {
+            if self.reads.barriers.remove(&id).is_some() && self.link.can_ask() {
                 self.send(&ClientFrame::Cancel { id });
             }
         }

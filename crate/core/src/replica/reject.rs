@@ -4,37 +4,76 @@
 //! rejected with it; the documents are then made anew from what stands, under a fresh yrs client id. Nothing of the
 //! lane is sent again until the removal is durable: after a restart a repeat of the rejected write must not be mistaken
 //! for an accepted one.
+//!
+//! Writes come in another order to each tab and peer. So whoever hears the refusal from the leader decides what goes with it, and
+//! names each write; the others take back what is named, and of their own later writes what builds on it.
 
 use super::Replica;
 use crate::error::{Code, Error};
 use crate::ids::{DocName, Origin, Seq};
-use crate::sorted::Set;
+use crate::sorted::{Map, Set};
 
 impl Replica {
+    /// The leader, or this opening itself, refuses a write. Others are told of each that is taken back.
     pub(super) fn reject(&mut self, origin: Origin, seq: Seq, error: Error) {
+        for (origin, seq, error) in self.take_back(origin, seq, error, |_| true) {
+            self.tell_rejected(origin, seq, &error);
+        }
+    }
+
+    /// Another tab or peer names a write that is taken back. `from` is the link that it came by.
+    pub(super) fn reject_named(&mut self, origin: Origin, seq: Seq, error: Error) -> bool {
+        let own = self.config.origin;
+        let taken_back = self.take_back(origin, seq, error, |other| other == own);
+        let is_news = !taken_back.is_empty();
+        for (other, at, error) in taken_back {
+            if (other, at) != (origin, seq) {
+                self.tell_rejected(other, at, &error);
+            }
+        }
+        is_news
+    }
+
+    /// Takes back a write, and those after it that build on it and `goes_with` it. Answers which.
+    fn take_back(
+        &mut self,
+        origin: Origin,
+        seq: Seq,
+        error: Error,
+        goes_with: impl Fn(Origin) -> bool,
+    ) -> Vec<(Origin, Seq, Error)> {
         let mut tainted: Set<DocName> = Set::default();
+        let mut doomed: Map<Origin, Set<Seq>> = Map::default();
+        let mut refused = Vec::new();
+        for write in self.outbox.from(origin, seq) {
+            let is_cause = (write.origin, write.seq) == (origin, seq);
+            if !is_cause && !goes_with(write.origin) {
+                continue;
+            }
+            if !is_cause && !write.parts.iter().any(|part| tainted.contains(&part.doc)) {
+                continue;
+            }
+            tainted.extend(write.parts.iter().map(|part| part.doc.clone()));
+            doomed.get_or_default(write.origin).insert(write.seq);
+            let why = if is_cause { error.clone() } else { depends(&write.parts[0].doc) };
+            refused.push((write.origin, write.seq, why));
+        }
+        if refused.is_empty() {
+            return refused;
+        }
+        // The stages that they had come to are remembered before they are gone.
+        for (origin, seq, why) in &refused {
+            self.outbox.reject(*origin, *seq, why.clone());
+        }
+        self.outbox.rewind();
         let holds_for = self.persister.after_next();
-        for lane in self.outbox.lanes_from(origin) {
-            let is_first = lane == origin;
-            let from = if is_first { seq } else { Seq(0) };
-            let doomed = self.outbox.remove(lane, from, |write| {
-                let is_doomed = (is_first && write.seq == seq) || write.parts.iter().any(|p| tainted.contains(&p.doc));
-                if is_doomed {
-                    tainted.extend(write.parts.iter().map(|part| part.doc.clone()));
-                }
-                is_doomed
-            });
-            for write in &doomed {
-                let is_cause = is_first && write.seq == seq;
-                let why = if is_cause { error.clone() } else { depends(&write.parts[0].doc) };
-                self.outbox.reject(lane, write.seq, why);
-            }
-            if !doomed.is_empty() {
-                self.rewrite_lane(lane, holds_for);
-            }
+        for (lane, seqs) in doomed {
+            self.outbox.remove(lane, &seqs);
+            self.outbox_rows_are_stale(lane, holds_for);
         }
         tainted.iter().for_each(|doc| self.rebuild_doc(doc));
         self.is_changed = true;
+        refused
     }
 
     /// Tells of rejections once no document shows the rejected writes any more: who hears of one may write again at once.
@@ -49,8 +88,14 @@ impl Replica {
     }
 
     // All rows of the lane are dropped and what is left is stored again, in the next commit.
-    fn rewrite_lane(&mut self, origin: Origin, holds_for: u64) {
+    pub(super) fn outbox_rows_are_stale(&mut self, origin: Origin, holds_for: u64) {
         let Some(lane) = self.outbox.get_mut(origin) else { return };
+        if lane.is_foreign {
+            // Its own tab does that, and says when it is done.
+            lane.holds_for = Some(u64::MAX);
+            return;
+        }
+        self.tabs.removes_rows(origin);
         lane.holds_for = Some(holds_for);
         lane.rowed = Seq(0);
         let stale = std::mem::take(&mut lane.rows);

@@ -20,6 +20,8 @@ pub(super) struct Waits {
     reads: Map<u64, Read>,
     /// What the node has to be asked for some of them.
     questions: BTreeMap<u64, Question>,
+    /// How many peers are to have a write.
+    peers: BTreeMap<u64, (Origin, Seq, usize)>,
     /// Soonest first. Those of waits that ended otherwise are dropped when they come to the top.
     deadlines: BinaryHeap<Reverse<(Millis, u64)>>,
 }
@@ -44,7 +46,7 @@ impl Waits {
     }
 
     fn len(&self) -> usize {
-        self.stage_of.len() + self.reads.len() + self.questions.len()
+        self.stage_of.len() + self.reads.len() + self.questions.len() + self.peers.len()
     }
 
     fn insert_stage(&mut self, id: u64, wait: StageWait, deadline: Millis) {
@@ -69,12 +71,16 @@ impl Waits {
         let stage = self.stage_of.remove(&id);
         let read = self.reads.remove(&id);
         let question = self.questions.remove(&id);
-        let was_there = stage.is_some() || read.is_some() || question.is_some();
+        let peers = self.peers.remove(&id);
+        let was_there = stage.is_some() || read.is_some() || question.is_some() || peers.is_some();
         if let Some(wait) = stage {
             self.stages.remove(&(wait, id));
         }
         let is_over = |id: &u64| {
-            !self.stage_of.contains_key(id) && !self.reads.contains_key(id) && !self.questions.contains_key(id)
+            !self.stage_of.contains_key(id)
+                && !self.reads.contains_key(id)
+                && !self.questions.contains_key(id)
+                && !self.peers.contains_key(id)
         };
         while self.deadlines.peek().is_some_and(|Reverse((_, id))| is_over(id)) {
             self.deadlines.pop();
@@ -102,6 +108,14 @@ impl Replica {
                         }
                     }
                     Ok(_) => self.ask_for_stage(id, origin, seq, stage),
+                }
+            }
+            Wait::Peers { origin, seq, count } => {
+                self.waits.peers.insert(id, (origin, seq, count));
+                self.waits.deadlines.push(Reverse((deadline, id)));
+                match self.outbox.stage(origin, seq) {
+                    Err(error) => self.end_wait(id, Err(error)),
+                    Ok(_) => self.peers_have_stored(),
                 }
             }
             Wait::Concern { origin, seq, concern } => self.begin_concern(id, (origin, seq, concern), timeout, now),
@@ -164,7 +178,18 @@ impl Replica {
         let asked =
             self.waits.questions.iter().filter(|(_, question)| (question.origin, question.seq) == (origin, seq));
         ids.extend(asked.map(|(id, _)| *id));
+        let counted = self.waits.peers.iter().filter(|(_, wait)| (wait.0, wait.1) == (origin, seq));
+        ids.extend(counted.map(|(id, _)| *id));
         self.end_waits(ids, &Err(error.clone()));
+    }
+
+    /// Peers have stored more.
+    pub(super) fn peers_have_stored(&mut self) {
+        let waits = self.waits.peers.iter();
+        let ids = waits.filter(|(_, (origin, seq, count))| self.peers.count(*origin, *seq) >= *count);
+        let ids = ids.map(|(id, _)| *id).collect();
+        self.end_waits(ids, &Ok(()));
+        self.is_changed = true;
     }
 
     pub(super) fn fail_stage_waits(&mut self, stage: Stage, error: &Error) {
@@ -192,13 +217,17 @@ impl Replica {
             return Ok(()); // Of an opening whose writes are all settled.
         }
         self.outbox.advance(origin, seq, stage);
+        self.tell_stage(origin, seq, stage);
         // Before that it may end up at another place, with another leader.
         if stage >= self.settles_at() {
             let place = Frontier::at(epoch, lsn);
+            self.settles(origin, seq, &place);
             for part in self.outbox.settle(origin, seq, &place).into_iter().flat_map(|write| write.parts) {
                 self.docs.reaches(&part.doc, epoch, lsn);
+                // Also where the log is kept: documents are passed on to peers, and read by tabs that have missed a write.
                 self.persister.add_update(part.doc, part.update, epoch, lsn);
             }
+            self.lane_is_settled(origin, seq, &place, None);
         }
         self.is_changed = true;
         self.stage_reached(origin, seq, stage);

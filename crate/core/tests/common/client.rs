@@ -4,7 +4,7 @@ use super::Disk;
 use headwater_core::error::Error;
 use headwater_core::frame::{ClientFrame, NodeFrame};
 use headwater_core::replica::{Config, Input, Output, Replica};
-use headwater_core::store::{Scan, StoreOp};
+use headwater_core::store::{Guard, Scan, StoreOp};
 use headwater_core::{DocName, Millis, Origin, Part, Seq, Token};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -14,15 +14,25 @@ pub struct Client {
     pub disk: Disk,
     pub conn: Option<headwater_core::ConnId>,
     pub is_online: bool,
+    /// Whether nothing of it runs, though it is there.
+    pub is_frozen: bool,
     /// Whether frames from the node stay on their way.
     pub is_deaf: bool,
     /// Whether commits wait for `commit_next`.
     pub holds_commits: bool,
-    pub commits: VecDeque<(Token, Vec<StoreOp>)>,
+    pub commits: VecDeque<(Token, Vec<StoreOp>, Option<Guard>)>,
     /// Whether scans wait for `release_scans`.
     pub holds_scans: bool,
     pub scans: VecDeque<(Token, Scan)>,
     pub up: Vec<Vec<u8>>,
+    /// Said to other tabs and not delivered yet.
+    pub tabs: Vec<Vec<u8>>,
+    pub watches: Vec<Origin>,
+    pub steals: usize,
+    /// Said to peers and not delivered yet.
+    pub to_peers: Vec<(u64, Vec<u8>)>,
+    pub closed_peers: Vec<(u64, Option<Error>)>,
+    pub asked_peers: Vec<(u64, Option<String>)>,
     pub said: Vec<ClientFrame>,
     pub heard: Vec<NodeFrame>,
     pub docs: BTreeMap<DocName, BTreeSet<Vec<u8>>>,
@@ -31,6 +41,8 @@ pub struct Client {
     pub applied: Vec<DocName>,
     pub rebuilt: Vec<DocName>,
     pub unloadable: Vec<(DocName, Error)>,
+    /// What other clients of the node had for this one.
+    pub signalled: Vec<(Origin, Vec<u8>)>,
     pub open_failed: Option<Error>,
     pub wants_connect: bool,
     pub wants_disconnect: bool,
@@ -44,7 +56,14 @@ pub struct Client {
 
 impl Client {
     pub fn new(disk: Disk, origin: Origin, now: Millis) -> Self {
-        let config = Config { origin, has_leader: true, is_durable: true, jitter_seed: origin.0 };
+        let config = Config {
+            origin,
+            has_leader: true,
+            is_durable: true,
+            jitter_seed: origin.0,
+            shares_storage: false,
+            check: |_| Ok(()),
+        };
         Self::with(config, disk, now)
     }
 
@@ -55,12 +74,19 @@ impl Client {
             disk,
             conn: None,
             is_online: true,
+            is_frozen: false,
             is_deaf: false,
             holds_commits: false,
             commits: VecDeque::new(),
             holds_scans: false,
             scans: VecDeque::new(),
             up: Vec::new(),
+            tabs: Vec::new(),
+            watches: Vec::new(),
+            steals: 0,
+            to_peers: Vec::new(),
+            closed_peers: Vec::new(),
+            asked_peers: Vec::new(),
             said: Vec::new(),
             heard: Vec::new(),
             docs: BTreeMap::new(),
@@ -68,6 +94,7 @@ impl Client {
             applied: Vec::new(),
             rebuilt: Vec::new(),
             unloadable: Vec::new(),
+            signalled: Vec::new(),
             open_failed: None,
             wants_connect: false,
             wants_disconnect: false,
@@ -112,7 +139,10 @@ impl Client {
 
     /// Makes the oldest held commit durable.
     pub fn commit_next(&mut self, now: Millis) {
-        let (token, ops) = self.commits.pop_front().expect("a commit is held");
+        let (token, ops, guard) = self.commits.pop_front().expect("a commit is held");
+        if guard.is_some_and(|guard| self.disk.get(guard.table, &guard.key).is_some()) {
+            return self.handle(Input::Fenced { token }, now);
+        }
         self.disk.commit(&ops);
         self.handle(Input::Persisted { token }, now);
     }
@@ -128,6 +158,9 @@ impl Client {
 
     /// Does what the replica wants; whether it wanted anything.
     pub fn drain(&mut self, now: Millis) -> bool {
+        if self.is_frozen {
+            return false;
+        }
         let mut moved = false;
         while let Some(output) = self.replica.poll(now) {
             moved = true;
@@ -144,8 +177,8 @@ impl Client {
                     self.release_scans(now);
                 }
             }
-            Output::Persist { token, ops } => {
-                self.commits.push_back((token, ops));
+            Output::Persist { token, ops, guard } => {
+                self.commits.push_back((token, ops, guard));
                 if !self.holds_commits {
                     self.commit_next(now);
                 }
@@ -179,7 +212,7 @@ impl Client {
                 self.docs.insert(doc, updates.iter().map(|update| update.to_vec()).collect());
             }
             Output::Unloadable { doc, error } => self.unloadable.push((doc, error)),
-            Output::Apply { doc, updates } => {
+            Output::Apply { doc, updates, .. } => {
                 self.applied.push(doc.clone());
                 let content = self.docs.get_mut(&doc).expect("only open documents are written to");
                 content.extend(updates.iter().map(|update| update.to_vec()));
@@ -187,7 +220,14 @@ impl Client {
             Output::Done { id, result } => {
                 assert!(self.done.insert(id, result).is_none(), "wait {id} ended twice");
             }
+            Output::Signalled { from, bytes } => self.signalled.push((from, bytes)),
             Output::Changed => {}
+            Output::SendPeer { peer, bytes } => self.to_peers.push((peer, bytes)),
+            Output::ClosePeer { peer, error } => self.closed_peers.push((peer, error)),
+            Output::AskPeer { peer, token } => self.asked_peers.push((peer, token)),
+            Output::TellTabs { bytes } => self.tabs.push(bytes),
+            Output::Steal => self.steals += 1,
+            Output::WatchTab { origin } => self.watches.push(origin),
         }
     }
 }

@@ -40,6 +40,10 @@ impl Disk {
         self.scan(&Scan::all(table))
     }
 
+    pub fn get(&self, table: Table, key: &[u8]) -> Option<Vec<u8>> {
+        self.0.borrow().get(&(table, key.to_vec())).cloned()
+    }
+
     pub fn put(&self, table: Table, key: Vec<u8>, value: Vec<u8>) {
         self.0.borrow_mut().insert((table, key), value);
     }

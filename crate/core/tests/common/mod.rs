@@ -6,11 +6,15 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 mod client;
+mod cluster;
 mod disk;
 mod host;
 mod line;
+mod peers;
+mod tabs;
 
 pub use client::Client;
+pub use cluster::{Cluster, name, voter};
 pub use disk::Disk;
 pub use host::Host;
 pub use line::{Line, at, entries};
@@ -29,6 +33,11 @@ pub fn refuse_bad(update: &[u8]) -> Result<(), String> {
     if update.starts_with(BAD) { Err("it is bad".into()) } else { Ok(()) }
 }
 
+/// What no document takes, and no peer passes on.
+pub fn refuse_bad_format(update: &[u8]) -> Result<(), String> {
+    if update == b"no update" { Err("it does not decode".into()) } else { Ok(()) }
+}
+
 pub fn doc(name: &str) -> DocName {
     DocName::parse(name).expect("tests name documents properly")
 }
@@ -42,6 +51,10 @@ pub struct World {
     pub now: Millis,
     pub node: Host,
     pub clients: Vec<Client>,
+    /// Clients that share their storage, if some do.
+    pub tabs: tabs::Channel,
+    /// Links between clients: the two, and the number of the link at each.
+    pub links: Vec<[(usize, u64); 2]>,
     next_conn: u64,
     next_origin: u64,
     next_wait: u64,
@@ -53,6 +66,8 @@ impl World {
             now: Millis(1000),
             node: Host::new(Disk::default()),
             clients: Vec::new(),
+            tabs: tabs::Channel::default(),
+            links: Vec::new(),
             next_conn: 0,
             next_origin: 0,
             next_wait: 0,
@@ -117,6 +132,13 @@ impl World {
         self.clients[client].content(&doc(name))
     }
 
+    /// How many entries the node's log has.
+    pub fn node_entries(&self) -> u64 {
+        let rows = self.node.disk.rows(headwater_core::store::Table::Log);
+        let last = rows.last().and_then(|row| headwater_core::store::log_place(&row.key));
+        last.map_or(0, |(_, lsn)| lsn.0)
+    }
+
     // ---- waiting ----
 
     pub fn wait_read(&mut self, client: usize, session: u64, name: &str, consistency: Consistency, ms: u64) -> u64 {
@@ -157,6 +179,8 @@ impl World {
             moved |= self.connect(index);
             moved |= self.deliver_up(index);
         }
+        moved |= self.step_tabs();
+        moved |= self.step_peers();
         moved |= self.node.drain(self.now);
         for index in 0..self.clients.len() {
             moved |= self.deliver_down(index);
@@ -204,7 +228,7 @@ impl World {
     fn deliver_down(&mut self, index: usize) -> bool {
         let client = &mut self.clients[index];
         let Some(conn) = client.conn else { return false };
-        if client.is_deaf {
+        if client.is_deaf || client.is_frozen {
             return false;
         }
         let frames = self.node.down.remove(&conn).unwrap_or_default();
@@ -228,7 +252,8 @@ impl World {
         let mut ticked = None;
         loop {
             self.settle();
-            let next = self.clients.iter().filter_map(|client| client.replica.next_timeout());
+            let awake = self.clients.iter().filter(|client| !client.is_frozen);
+            let next = awake.filter_map(|client| client.replica.next_timeout());
             let next = next.chain(self.node.node.next_timeout()).min();
             let Some(due) = next.filter(|due| *due <= target) else { break };
             self.now = due.max(self.now);
@@ -242,7 +267,7 @@ impl World {
     }
 
     fn tick(&mut self) {
-        for client in &mut self.clients {
+        for client in self.clients.iter_mut().filter(|client| !client.is_frozen) {
             client.handle(replica::Input::Tick, self.now);
         }
         self.node.handle(node::Input::Tick, self.now);

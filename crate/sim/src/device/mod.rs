@@ -113,7 +113,14 @@ impl World {
         let mut entropy = self.rng.fork();
         let fixed = self.devices[device].fixed_id;
         let origin = Origin(if self.has(Bug::ReusedOrigin) { fixed } else { entropy.bits() });
-        let config = Config { origin, has_leader: true, is_durable: true, jitter_seed: entropy.bits() };
+        let config = Config {
+            origin,
+            has_leader: true,
+            is_durable: true,
+            jitter_seed: entropy.bits(),
+            shares_storage: false,
+            check: |_| Ok(()),
+        };
         if self.has(Bug::ReusedClientId) {
             entropy = Rng::new(fixed);
         }
@@ -279,7 +286,7 @@ impl World {
                 self.openings[opening].scanned_at = at;
                 self.at(at, Event::Scan(opening, token, scan));
             }
-            Output::Persist { token, ops } => self.persist(opening, token, ops),
+            Output::Persist { token, ops, .. } => self.persist(opening, token, ops),
             Output::Connect { .. } => self.connect(opening),
             Output::Disconnect => self.disconnect(opening),
             Output::Send { bytes } => self.send_frame(opening, bytes),
@@ -301,7 +308,7 @@ impl World {
                     name_roots(&mut opened.document);
                 }
             }
-            Output::Apply { doc, updates } => self.apply(opening, &doc, &updates),
+            Output::Apply { doc, updates, .. } => self.apply(opening, &doc, &updates),
             Output::Rebuild { doc, updates } => {
                 self.coverage.saw(Moment::Rebuilt);
                 self.note(|| format!("tab {opening}: rebuilds {doc:?}"));
@@ -329,7 +336,15 @@ impl World {
                 }
                 self.openings[opening].docs.remove(&doc);
             }
-            Output::Changed => {}
+            Output::Changed | Output::Signalled { .. } => {}
+            Output::TellTabs { .. }
+            | Output::Steal
+            | Output::WatchTab { .. }
+            | Output::SendPeer { .. }
+            | Output::ClosePeer { .. }
+            | Output::AskPeer { .. } => {
+                unreachable!("it has neither tabs nor peers")
+            }
         }
     }
 

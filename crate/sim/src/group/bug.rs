@@ -45,6 +45,12 @@ bugs! {
     OutboxTrimmedEarly "outbox-trimmed-early";
     /// What a leader answers to a forwarded strong read is proved by nobody.
     BarrierFromHearsay "barrier-from-hearsay";
+    /// Whoever ends several leaders takes what it found for what a quorum holds.
+    UnionNotHandedOn "union-not-handed-on";
+    /// One of several leaders that lost its disk goes on in the epoch that it led.
+    EpochReused "epoch-reused";
+    /// What another leader shows is taken for nothing, so that its entries are shown as they come.
+    CutsIgnored "cuts-ignored";
 }
 
 impl Bug {

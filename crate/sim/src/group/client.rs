@@ -86,7 +86,14 @@ impl World {
         let client = &mut self.clients[place];
         client.life += 1;
         client.origin = origin;
-        client.core = Some(Replica::new(Config { origin, has_leader: true, is_durable: true, jitter_seed }));
+        client.core = Some(Replica::new(Config {
+            origin,
+            has_leader: true,
+            is_durable: true,
+            jitter_seed,
+            shares_storage: false,
+            check: |_| Ok(()),
+        }));
         client.docs.iter_mut().for_each(|doc| *doc = Bits::default());
         client.loaded.iter_mut().for_each(|is_loaded| *is_loaded = false);
         self.note(|| format!("client {place} opens, origin {origin}"));
@@ -176,7 +183,7 @@ impl World {
                 let at = self.clients[place].drive.ask(at);
                 self.at(at, Event::ClientScan(place, self.clients[place].life, token, scan));
             }
-            Output::Persist { token, ops } => {
+            Output::Persist { token, ops, .. } => {
                 let at = self.now + self.client_disk_delay(place);
                 let at = self.clients[place].drive.begin(token, ops, at);
                 self.at(at, Event::ClientLand(place, self.clients[place].life));
@@ -190,7 +197,7 @@ impl World {
                 self.clients[place].loaded[doc] = true;
                 self.apply(place, doc, &updates);
             }
-            Output::Apply { doc, updates } => {
+            Output::Apply { doc, updates, .. } => {
                 let doc = self.place_of(&doc);
                 self.apply(place, doc, &updates);
             }
@@ -205,7 +212,15 @@ impl World {
             Output::OpenFailed { error } | Output::Unloadable { error, .. } => {
                 self.violate("storage", || format!("client {place} cannot read its storage: {error}"));
             }
-            Output::Ready | Output::Changed => {}
+            Output::Ready | Output::Changed | Output::Signalled { .. } => {}
+            Output::TellTabs { .. }
+            | Output::Steal
+            | Output::WatchTab { .. }
+            | Output::SendPeer { .. }
+            | Output::ClosePeer { .. }
+            | Output::AskPeer { .. } => {
+                unreachable!("it has neither tabs nor peers")
+            }
         }
     }
 

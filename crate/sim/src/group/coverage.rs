@@ -110,6 +110,18 @@ moments! {
     Delayed "entries held back";
     /// A member's lag was reported.
     LagAlarm "lag alarms";
+    /// An operator's change of the topology was done.
+    TopologyChanged "topology changes";
+    /// One was not, or nobody knows.
+    TopologyKept "topology changes given up";
+    /// Several came to lead.
+    SeveralLead "phases of several leaders";
+    /// One came to lead where several had.
+    OneLeadsAgain "phases of several leaders that ended";
+    /// A voter among several leaders took a new epoch.
+    EpochTaken "epochs taken anew";
+    /// A write was taken from a client that had seen more than the node that took it.
+    Roamed "writes that came ahead of their causes";
 }
 
 /// How often each happened.

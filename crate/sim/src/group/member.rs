@@ -14,7 +14,7 @@ use super::world::{Event, World};
 use crate::clock::Clock;
 use crate::disk::{Disk, Trouble};
 use crate::rng::Rng;
-use headwater_core::group::{GroupConfig, Member as Described, MemberName, Minority, Role, Settings};
+use headwater_core::group::{GroupConfig, Member as Described, MemberName, Minority, Role, Settings, Topology};
 use headwater_core::node::{Config, Input, Node, Output, RoleName, Status};
 use headwater_core::store::{Scan, StoreOp, Table, meta_key};
 use headwater_core::wire::Reader;
@@ -93,6 +93,7 @@ impl Member {
             lag_entries_max: u64::from(shape.lag_max),
             lag_alarm_entries: 10,
             minority: [Minority::Writable, Minority::ReadOnly, Minority::Offline][shape.minority as usize % 3],
+            topology: if shape.multi == 2 { Topology::MultiLeader } else { Topology::SingleLeader },
         };
         let quorum = shape.quorum as usize;
         let make = |described: &Described| {
@@ -224,7 +225,9 @@ impl World {
     pub fn lose_disk(&mut self, member: usize, span: u64) {
         self.kill(member, span);
         self.note(|| format!("m{member} has lost its disk"));
+        let facts = self.bug_keeps_facts(member);
         self.members[member].drive.disk = Disk::new();
+        self.members[member].drive.disk.land(&facts);
         self.members[member].held = Frontier::default();
         self.members[member].has_promised = Epoch(0);
         self.oracle.is_disk_lost = true;

@@ -23,6 +23,7 @@ struct Command {
     member: usize,
     life: u64,
     is_switchover: bool,
+    is_topology: bool,
     deadline: u64,
 }
 
@@ -51,20 +52,24 @@ impl World {
         let (is_switchover, timeout) = match &command {
             Admin::Switchover { timeout, .. } => (true, timeout.0),
             Admin::Promote { .. } => (false, 60_000),
+            Admin::Topology { timeout, .. } => (false, timeout.0),
         };
+        let is_topology = matches!(command, Admin::Topology { .. });
         let life = self.members[member].life;
         let deadline = self.now + timeout + GRACE_MS;
-        self.commands.waiting.insert(id, Command { member, life, is_switchover, deadline });
+        self.commands.waiting.insert(id, Command { member, life, is_switchover, is_topology, deadline });
         self.feed(member, Input::Admin { id, command });
     }
 
     /// A command has ended.
     pub fn command_done(&mut self, member: usize, id: u64, result: Result<Done, Error>) {
         self.note(|| format!("m{member}: command {id} ends: {result:?}"));
-        let Some(Command { is_switchover, .. }) = self.commands.waiting.remove(&id) else {
+        let Some(Command { is_switchover, is_topology, .. }) = self.commands.waiting.remove(&id) else {
             return self.violate("waits", || format!("m{member} ends command {id} twice"));
         };
         match (result, is_switchover) {
+            (Ok(_), _) if is_topology => self.coverage.saw(Moment::TopologyChanged),
+            (Err(_), _) if is_topology => self.coverage.saw(Moment::TopologyKept),
             (Ok(done), _) => {
                 if self.oracle.leaders.get(&done.epoch) != Some(&done.leader) {
                     let Done { epoch, leader, .. } = &done;

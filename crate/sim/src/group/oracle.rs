@@ -4,7 +4,7 @@
 use crate::bits::Bits;
 use headwater_core::group::MemberName;
 use headwater_core::{Epoch, Frontier, Lsn, Origin, Seq, Stage};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A write.
 #[derive(Debug)]
@@ -67,6 +67,12 @@ pub struct Oracle {
     pub is_forced: bool,
     /// Whether a disk was lost.
     pub is_disk_lost: bool,
+    /// Epochs that one of several leaders led, and the writes in their logs.
+    pub multi: BTreeSet<Epoch>,
+    /// See `multi`.
+    pub of_multi: Bits,
+    /// Since when several lead, by the record.
+    pub multi_since: Option<u64>,
     /// What strong reads have shown: when they ended, which document, what.
     pub strong_reads: Vec<(u64, usize, Bits)>,
 }

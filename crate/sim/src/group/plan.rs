@@ -103,6 +103,8 @@ kinds! {
     LeaseMute "lease-mute" 10 true;
     /// A member's clock leaps ahead.
     Leap "leap" 4 true;
+    /// An operator has several members lead, or one. Only in plans that have several leaders at all.
+    Topology "topology" 0 false;
 }
 
 /// The most of each thing, and the longest time, that a plan's text may ask for.
@@ -169,6 +171,8 @@ shape! {
     lag_max;
     /// Whether operators may promote by force, so that what is acknowledged may be lost.
     is_forced;
+    /// Whether operators change how many lead; with 2, several do from the beginning.
+    multi;
 }
 
 /// A plan.
@@ -195,6 +199,8 @@ impl Plan {
         let taste: Vec<u64> = Kind::ALL
             .iter()
             .map(|kind| match (kind, kind.is_fault()) {
+                // Drawn apart from the rest, so that plans without it stay what they were.
+                (Kind::Topology, _) => 0,
                 (Kind::Promote, _) => kind.weight() * u64::from(shape.is_forced),
                 (_, true) if !has_faults => 0,
                 (_, true) => kind.weight() * [0, 0, 1, 3][rng.below(4) as usize],
@@ -209,6 +215,8 @@ impl Plan {
         let crowd_ms = 200 + 6 * u64::from(shape.delay_ms + shape.disk_ms) + 5 * u64::from(shape.beat_ms);
         let count = rng.within(30, 200);
         let mut steps: Vec<Step> = (0..count).map(|_| step(&mut rng, &taste, &crowds, crowd_ms, heal_at)).collect();
+        let mut shape = shape;
+        add_topology(seed, &mut shape, &mut steps, heal_at, has_faults);
         steps.sort_by_key(|step| step.at);
         Self { seed, shape, heal_at, steps }
     }
@@ -220,9 +228,16 @@ impl Plan {
         let mut words = header.strip_prefix("group ").ok_or("a group's scenario begins with its group")?.split(' ');
         let mut word = || words.next().ok_or("the group lacks something");
         let (seed, heal_at) = (number(word()?)?, number(word()?)?);
+        let mut words = header.split(' ').skip(3);
         let mut shape = Shape::default();
         for name in Shape::NAMES {
-            let value = word()?.strip_prefix(&format!("{name}=")).map(number).ok_or(format!("{name} is missing"))??;
+            // Scenarios of the time before several leaders do not say it.
+            let given = if *name == "multi" {
+                words.next().unwrap_or("multi=0")
+            } else {
+                words.next().ok_or("the group lacks something")?
+            };
+            let value = given.strip_prefix(&format!("{name}=")).map(number).ok_or(format!("{name} is missing"))??;
             *shape.number(name).expect("it names a field") =
                 u32::try_from(value).map_err(|_| "a number is too large")?;
         }
@@ -237,6 +252,24 @@ impl Plan {
             return Err(format!("healing begins within {HEAL_AT_MS_MAX} ms"));
         }
         Ok(Self { seed, shape, heal_at, steps: lines.map(|line| read_step(line, heal_at)).collect::<Result<_, _>>()? })
+    }
+}
+
+// Some groups have several leaders, from the beginning or at times.
+fn add_topology(seed: u64, shape: &mut Shape, steps: &mut Vec<Step>, heal_at: u64, has_faults: bool) {
+    let mut rng = Rng::new(seed ^ 0x6d75_6c74_6900);
+    if shape.is_forced > 0 || shape.voters < 2 || !rng.chance(35) {
+        return;
+    }
+    shape.multi = rng.within(1, 2) as u32;
+    let changes = rng.below(5) + u64::from(shape.multi == 1);
+    let mut add = |kind: Kind, rng: &mut Rng| {
+        let args = std::array::from_fn(|_| rng.bits() as u32);
+        steps.push(Step { at: rng.below(heal_at), kind, args });
+    };
+    (0..changes).for_each(|_| add(Kind::Topology, &mut rng));
+    if has_faults && rng.chance(30) {
+        add(Kind::LoseDisk, &mut rng);
     }
 }
 
@@ -263,6 +296,7 @@ fn shape(rng: &mut Rng) -> Shape {
         minority: [0, 0, 1, 2][rng.below(4) as usize],
         lag_max: [0, 0, 0, 20][rng.below(4) as usize],
         is_forced: u32::from(rng.chance(15)),
+        multi: 0,
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Report {
     pub coverage: Coverage,
     /// What reads and writes were worth.
     pub tally: Tally,
+    /// Whether several led, at times or always.
+    pub leads_several: bool,
     /// The promise that was not kept.
     pub violation: Option<Violation>,
     /// The timeline, if it was asked for.
@@ -43,6 +45,7 @@ pub fn run(plan: &Plan, bug: Option<Bug>, is_verbose: bool) -> Report {
         writes: world.oracle.writes.len() as u64,
         coverage: std::mem::take(&mut world.coverage),
         tally: std::mem::take(&mut world.tally),
+        leads_several: plan.shape.multi > 0,
         violation: world.violation.take(),
         lines: world.trace.take_lines(),
     }

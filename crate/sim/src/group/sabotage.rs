@@ -7,9 +7,24 @@ use headwater_core::store::{StoreOp, Table, log_place, meta_key};
 use headwater_core::wire::Writer;
 use headwater_core::{Epoch, Frontier, Lsn};
 
+// A leader shows what it holds.
+fn showing_all(bytes: Vec<u8>) -> Vec<u8> {
+    let Ok(mut question) = Question::decode(&bytes) else { return bytes };
+    match &mut question.ask {
+        Ask::Append(append) => {
+            append.shown = append.held.clone();
+            question.encode()
+        }
+        _ => bytes,
+    }
+}
+
 impl World {
     /// A call as it arrives.
     pub(super) fn bug_in_call(&mut self, to: usize, bytes: Vec<u8>) -> Vec<u8> {
+        if self.bug == Some(Bug::CutsIgnored) {
+            return showing_all(bytes);
+        }
         if self.bug != Some(Bug::NoFencing) {
             return bytes;
         }
@@ -49,6 +64,17 @@ impl World {
             {
                 rows.clear();
             }
+            // It holds what the candidate does, so that nothing has to be handed on.
+            (Some(Bug::UnionNotHandedOn), Ask::Promise, Answer::Held { frontier, .. })
+                if self.record().is_some_and(|record| !record.leads.is_empty()) =>
+            {
+                let held = self.members[call.from].held.clone();
+                frontier.join(&held);
+            }
+            // It shows what it holds.
+            (Some(Bug::CutsIgnored), Ask::Append(_), Answer::Held { frontier, applied, .. }) => {
+                *applied = frontier.clone();
+            }
             // Whoever is asked answers with what it shows, whether it leads or not.
             (Some(Bug::BarrierFromHearsay), Ask::Barrier { .. }, answer @ Answer::Refused { .. }) => {
                 *answer = Answer::At { frontier: self.shown_by(call.to) };
@@ -86,6 +112,15 @@ impl World {
             Some(Bug::TailDropped) => self.drop_tail(member),
             _ => {}
         }
+    }
+
+    /// A disk is lost; what of it is there all the same.
+    pub(super) fn bug_keeps_facts(&self, member: usize) -> Vec<StoreOp> {
+        if self.bug != Some(Bug::EpochReused) || !self.record().is_some_and(|record| record.is_multi()) {
+            return Vec::new();
+        }
+        let rows = self.members[member].drive.disk.table(Table::Meta).filter(|(key, _)| **key != meta_key("held"));
+        rows.map(|(key, value)| StoreOp::Put { table: Table::Meta, key: key.to_vec(), value: value.to_vec() }).collect()
     }
 
     fn forget_promise(&mut self, member: usize) {

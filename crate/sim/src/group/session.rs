@@ -314,7 +314,7 @@ impl World {
             Ok(bookmark) => {
                 let leads = self.members[member].leads.is_some();
                 self.coverage.saw(if leads { Moment::LeaderQuery } else { Moment::FollowerQuery });
-                let loose = shown.without(&self.oracle.stable);
+                let loose = shown.without(&self.oracle.stable).without(&self.oracle.of_multi);
                 if !loose.is_empty() {
                     let names = self.oracle.names(&loose);
                     return self.violate("visible", || format!("m{member} shows {names}, which no quorum holds"));

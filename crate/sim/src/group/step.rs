@@ -3,6 +3,7 @@
 use super::plan::{Kind, Step};
 use super::world::World;
 use crate::bits::Bits;
+use headwater_core::group::Topology;
 use headwater_core::node::Admin;
 use headwater_core::session::Consistency;
 use headwater_core::{Millis, Stage};
@@ -64,6 +65,12 @@ impl World {
                 self.oracle.is_forced = true;
                 let unix_ms = self.members[member].clock.wall(self.now);
                 self.command(member, Admin::Promote { unix_ms, accept_data_loss: true });
+                true
+            }
+            Kind::Topology => {
+                let Some(record) = self.record().filter(|_| self.is_running(member)) else { return false };
+                let to = if record.is_multi() { Topology::SingleLeader } else { Topology::MultiLeader };
+                self.command(member, Admin::Topology { to, timeout: World::switchover_timeout(d) });
                 true
             }
             _ => unreachable!("the others are faults"),

@@ -21,8 +21,12 @@ pub struct Sums {
     pub writes: u64,
     /// What they went through.
     pub coverage: Coverage,
-    /// What reads and writes were worth.
+    /// What reads and writes were worth, where one leads.
     pub tally: Tally,
+    /// The same where several lead, at times or always, and how many runs those were.
+    pub several: Tally,
+    /// How many of the runs had several leaders.
+    pub runs_of_several: u64,
     /// Runs that broke a promise, by seed.
     pub failures: Vec<Report>,
 }
@@ -33,7 +37,12 @@ impl Sums {
         self.events += report.events;
         self.writes += report.writes;
         self.coverage.add(&report.coverage);
-        self.tally.add(&report.tally);
+        if report.leads_several {
+            self.runs_of_several += 1;
+            self.several.add(&report.tally);
+        } else {
+            self.tally.add(&report.tally);
+        }
         if report.violation.is_some() {
             self.failures.push(report);
         }

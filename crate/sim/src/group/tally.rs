@@ -46,7 +46,17 @@ impl Tally {
 
     /// A row for each thing that a read should not miss.
     pub fn read_table(&self) -> String {
-        let head = format!("| a read does not miss | {} |\n", LEVELS.map(|level| format!("`{level}`")).join(" | "));
+        self.table_of_levels(LEVELS.len())
+    }
+
+    /// The same of the levels that several leaders can answer.
+    pub fn read_table_of_several(&self) -> String {
+        self.table_of_levels(2)
+    }
+
+    fn table_of_levels(&self, levels: usize) -> String {
+        let named: Vec<String> = LEVELS[..levels].iter().map(|level| format!("`{level}`")).collect();
+        let head = format!("| a read does not miss | {} |\n", named.join(" | "));
         let row = |(missable, name): (usize, &&str)| {
             let cell = |level: usize| {
                 let reads = self.reads.get(&level).copied().unwrap_or_default();
@@ -57,10 +67,20 @@ impl Tally {
                     false => format!("missed in {missed} of {count}"),
                 }
             };
-            format!("| {name} | {} |\n", (0..LEVELS.len()).map(cell).collect::<Vec<_>>().join(" | "))
+            format!("| {name} | {} |\n", (0..levels).map(cell).collect::<Vec<_>>().join(" | "))
         };
         let rows: String = MISSABLE.iter().enumerate().map(row).collect();
-        format!("{head}|---{}|\n{rows}", "|---".repeat(LEVELS.len()))
+        format!("{head}|---{}|\n{rows}", "|---".repeat(levels))
+    }
+
+    /// Writes of several leaders that are there once everybody is back, by the stage that their writers were told.
+    pub fn kept_by_several(&self) -> String {
+        let row = |stage: Stage| {
+            let Kept { count, lost } = self.writes.get(&(stage, FATES.len() - 1)).copied().unwrap_or_default();
+            format!("| `{}` | **there** (missing {lost} of {count}) |\n", stage.as_str())
+        };
+        let rows: String = [Stage::Leader, Stage::Quorum].into_iter().map(row).collect();
+        format!("| the writer was told | {} |\n|---|---|\n{rows}", FATES[FATES.len() - 1])
     }
 
     /// A row for each stage that a writer may be told.

@@ -16,10 +16,6 @@ pub(crate) fn batches_to_js(batches: &[EventBatch]) -> Array {
 }
 
 fn event_to_js(event: &Event) -> JsValue {
-    let path = event.path.iter().map(|step| match step {
-        PathStep::Key(key) => JsValue::from(key),
-        PathStep::Index(index) => (*index).into(),
-    });
     let change = match &event.change {
         Change::Map(keys) => ("keys", keys.iter().map(key_change).collect::<Array>()),
         Change::Array(steps) => ("delta", steps.iter().map(array_step).collect::<Array>()),
@@ -27,11 +23,19 @@ fn event_to_js(event: &Event) -> JsValue {
     };
     object([
         ("target", to_token(event.target).into()),
-        ("path", path.collect::<Array>().into()),
+        ("path", path_to_js(&event.path).into()),
         ("local", event.local.into()),
         (change.0, change.1.into()),
     ])
     .into()
+}
+
+pub(crate) fn path_to_js(path: &[PathStep]) -> Array {
+    let step = |step: &PathStep| match step {
+        PathStep::Key(key) => JsValue::from(key),
+        PathStep::Index(index) => (*index).into(),
+    };
+    path.iter().map(step).collect()
 }
 
 /// `[key, { action, oldValue }]`: a `Map` is made of such pairs.

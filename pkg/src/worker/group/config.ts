@@ -10,6 +10,8 @@ import { checkAddress } from "./address.js";
 const WHERE = "HEADWATER_GROUP";
 const SPANS = ["beatMs", "timeoutMs", "callMs", "electionSpanMs"] as const;
 const LIMITS = ["maxLag", "lagAlarm"] as const;
+/** How many of a group may lead. */
+export const TOPOLOGIES: readonly string[] = ["single-leader", "multi-leader"];
 const MINORITIES = ["writable", "read-only", "offline"];
 /** As in the core: what a name may look like in an address, a line of a log, a record. */
 const NAME = /^[a-z0-9-]{1,64}$/;
@@ -32,6 +34,8 @@ export interface GroupConfig {
   /** The member that this process is; without it, every member is an object of this worker. */
   readonly self: string | undefined;
   readonly quorum: number;
+  /** How many lead in a record that is made anew. */
+  readonly topology: string;
   readonly members: readonly GroupMember[];
   /** What is not as the core has it by default. */
   readonly settings: readonly (readonly [name: string, value: number | string])[];
@@ -63,16 +67,19 @@ export function describe(group: GroupConfig, me: string): string {
     return `observer ${name} delay_ms ${delayMs}${via === undefined ? "" : ` via ${via}`} at ${address}`;
   });
   const settings = group.settings.map(([name, value]) => `${name} ${value}`);
-  return [`me ${me}`, `jitter ${seed}`, `quorum ${group.quorum}`, ...members, ...settings].join("\n");
+  return [`me ${me}`, `jitter ${seed}`, `quorum ${group.quorum}`, `topology ${group.topology}`, ...members, ...settings].join("\n");
 }
 
 function groupOf(given: Record<string, unknown>): GroupConfig {
-  known(given, ["self", "quorum", "members", "settings"], "the group");
-  const { self, quorum, settings = {} } = given;
+  known(given, ["self", "quorum", "topology", "members", "settings"], "the group");
+  const { self, quorum, topology = "single-leader", settings = {} } = given;
   known(settings as object, [...SPANS, ...LIMITS, "minority", "insecure"], "settings");
   const { minority, insecure, ...numbers } = settings as Record<string, unknown>;
   optional(self as undefined, "string", "self");
   optional(insecure as undefined, "boolean", "settings.insecure");
+  if (!TOPOLOGIES.includes(topology as string)) {
+    throw malformed(`topology is ${JSON.stringify(topology)}; it can be ${TOPOLOGIES.join(" or ")}`);
+  }
   if (minority !== undefined && !MINORITIES.includes(minority as string)) {
     throw malformed(`settings.minority is ${JSON.stringify(minority)}; it can be ${MINORITIES.join(", ")}`);
   }
@@ -94,6 +101,7 @@ function groupOf(given: Record<string, unknown>): GroupConfig {
   return {
     self: self as string | undefined,
     quorum: quorum as number,
+    topology: topology as string,
     members,
     settings: [
       ...Object.entries(numbers).map(([name, value]) => [name, whole(value, `settings.${name}`)] as const),

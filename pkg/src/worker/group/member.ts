@@ -138,6 +138,7 @@ export class Member {
 
 function begin(node: Node, id: number, command: Command, now: number): void {
   if (command.name === "promote") node.promote(id, Date.now(), command.acceptDataLoss, now);
+  else if (command.name === "topology") node.topology(id, command.to, command.timeoutMs, now);
   else node.switchover(id, command.to, command.timeoutMs, now);
 }
 

@@ -45,7 +45,7 @@ async function administer(
   objectAt: ObjectAt,
 ): Promise<Response> {
   const bytes = await bodyOf(request, COMMAND_BYTES_MAX, "the command", "TOO_LARGE");
-  const command = parseCommand(target.command, new TextDecoder().decode(bytes));
+  const command = parseCommand(target.command, new TextDecoder().decode(bytes), new URL(request.url).searchParams);
   const member = command.name === "promote" ? command.member : undefined;
   const isPassedOn = request.headers.has(PASSED_ON_HEADER);
   return json(valueOf(await objectAt(named ?? member ?? null).administer(target.database, command, isPassedOn)));

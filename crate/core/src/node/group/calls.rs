@@ -52,7 +52,11 @@ impl Node {
     // The epoch in whose name this member speaks.
     fn known_epoch(&self) -> Epoch {
         let group = self.g_ref();
-        if group.is_leading() { self.log.epoch } else { group.promised }
+        match group.since() {
+            Some(since) => since,
+            None if group.is_leading() => self.log.epoch,
+            None => group.promised,
+        }
     }
 
     pub(super) fn reply(&mut self, call: u64, answer: Answer) {

@@ -76,6 +76,20 @@ impl Node {
             self.read_record(Reading::Look);
             return self.miss_leader_in(timeout);
         }
+        if group.is_multi() {
+            // Nobody is elected in its place: whichever leader is heard next is followed.
+            self.follow(None);
+            self.read_record(Reading::Look);
+            let is_new = !self.g_ref().is_joined && self.g_ref().is_voter();
+            if !is_new && self.conns.is_empty() && !self.waiters.is_waiting() && self.g_ref().forwarding.is_empty() {
+                if let Role::Following { deadline, .. } = &mut self.g().role {
+                    *deadline = None; // Nothing is wanted of a leader.
+                }
+                return;
+            }
+            self.wake_leads(is_new);
+            return self.miss_leader_in(timeout);
+        }
         let others: Vec<MemberName> = group.voters().filter(|name| **name != group.config.me).cloned().collect();
         let missing = if self.can_stand() { vec![group.config.me.clone()] } else { Vec::new() };
         self.g().asking = Some(Asking { missing, reached: 1, open: others.len() });

@@ -9,7 +9,7 @@ use super::{Node, Output, Role};
 use crate::error::{Code, Error};
 use crate::frontier::Frontier;
 use crate::group::record::State;
-use crate::group::{MemberName, Record, Seal};
+use crate::group::{MemberName, Record, Seal, Topology};
 use crate::ids::{Epoch, Millis};
 use crate::node::io::{Done, Event};
 use crate::sorted::Set;
@@ -25,6 +25,8 @@ pub(super) struct Candidate {
     ask_at: Millis,
     is_activating: bool,
     is_forced: bool,
+    /// What an operator has asked for: then whoever can be reached promises first, so that nothing is away even for a moment.
+    change: Option<Topology>,
     began: Millis,
     /// When to give up.
     pub(super) until: Millis,
@@ -55,8 +57,12 @@ impl Node {
             ))
         } else if self.g_ref().is_leading() {
             Some(Error::malformed(format!("{} leads already", self.g_ref().config.me)))
-        } else if self.g_ref().lease.promoting.is_some() {
-            Some(Error::new(Code::Busy, "a promotion is under way already"))
+        } else if self.is_multi() {
+            Some(Error::malformed(
+                "several lead already, and those that are left take writes; nobody has to be promoted",
+            ))
+        } else if self.g_ref().lease.promoting.is_some() || self.g_ref().lease.changing.is_some() {
+            Some(Error::new(Code::Busy, "a promotion or a change of the topology is under way already"))
         } else {
             None
         };
@@ -100,9 +106,12 @@ impl Node {
         let is_forced = matches!(record.state, State::Electing { is_forced: true, .. });
         // A promotion goes on with the candidacy that it has asked for.
         let promoting = self.g().lease.promoting.take_if(|_| is_forced);
+        let changing = self.g().lease.changing.take_if(|_| !is_forced);
         self.step_down();
         let group = self.g();
         group.lease.promoting = promoting.or(group.lease.promoting);
+        group.lease.changing = changing.or(group.lease.changing.take());
+        let change = group.lease.changing.as_ref().map(|changing| changing.to);
         let (now, timeout) = (group.now, group.settings().timeout);
         let gives_up = now.after(Millis(4 * timeout.0.max(group.settings().call.0)));
         group.elections += 1;
@@ -117,6 +126,7 @@ impl Node {
             ask_at: now,
             is_activating: false,
             is_forced,
+            change,
             began: now,
             until: now,
             gives_up,
@@ -191,8 +201,12 @@ impl Node {
         if !candidate.has_promised || candidate.is_activating {
             return;
         }
-        let is_waited_for = !candidate.is_forced || (!candidate.asked.is_empty() && now.since(candidate.began) < call);
-        if !candidate.seal.is_enough() && is_waited_for {
+        let is_asking = !candidate.asked.is_empty() && now.since(candidate.began) < call;
+        let is_waited_for = match candidate.seal.is_enough() {
+            true => candidate.change.is_some() && is_asking,
+            false => !candidate.is_forced || is_asking,
+        };
+        if is_waited_for {
             return;
         }
         let union = candidate.seal.union();
@@ -218,7 +232,10 @@ impl Node {
         let Some(record) = group.record.clone() else { return };
         // Refused where a sealed log is longer than what those who promised hold: some voter lost its storage, and others may
         // have it.
-        if let Ok(next) = record.activate(&group.config.me, proven) {
+        let is_multi = group.candidate().is_some_and(|candidate| candidate.change == Some(Topology::MultiLeader));
+        let me = &self.g_ref().config.me;
+        let next = if is_multi { record.activate_multi(me, proven) } else { record.activate(me, proven) };
+        if let Ok(next) = next {
             self.swap_activation(next);
         }
     }
@@ -264,7 +281,9 @@ impl Node {
     /// The candidacy is over without a tenure.
     pub(super) fn end_candidacy(&mut self) {
         if matches!(self.g_ref().role, Role::Candidate(_)) {
-            self.promotion_failed(Error::new(Code::NotLeader, "another member was elected meanwhile; look again"));
+            let error = Error::new(Code::NotLeader, "another member was elected meanwhile; look again");
+            self.promotion_failed(error.clone());
+            self.change_failed(error);
         }
     }
 

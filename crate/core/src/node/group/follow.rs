@@ -8,7 +8,7 @@ use super::message::{Answer, Append, Ask, Call};
 use super::{Node, Role};
 use crate::error::{Code, Error};
 use crate::group::{MemberName, Record};
-use crate::ids::{Epoch, Lsn, Millis, Token};
+use crate::ids::{Epoch, Lsn, Millis, Origin, Seq, Token};
 use crate::node::catch_up::Reader;
 use crate::node::io::Event;
 use crate::node::origins::Place;
@@ -22,7 +22,7 @@ const DELAYED_MAX: u64 = 1024;
 /// How far an epoch may be beyond all that were heard of before.
 const EPOCHS_AHEAD_MAX: u64 = 1 << 32;
 /// The longest time that a leader can say to be silent for.
-const NEXT_MS_MAX: u64 = 60_000;
+pub(super) const NEXT_MS_MAX: u64 = 60_000;
 
 /// What a commit was for.
 pub(super) enum Storing {
@@ -147,9 +147,12 @@ impl Node {
         if epoch < group.promised {
             return self.refuse_lower(call, epoch);
         }
-        if epoch == group.promised && group.is_leading() {
+        if epoch == group.promised && group.is_leading() && (append.of.is_none() || group.since() != Some(epoch)) {
             let message = format!("{} leads epoch {epoch} itself", group.config.me);
             return self.refuse_call(call, Error::new(Code::Internal, message));
+        }
+        if append.of.is_some() {
+            return self.take_multi_rows(call, &from, epoch, append);
         }
         let is_new = epoch > group.promised;
         if is_new {
@@ -157,7 +160,11 @@ impl Node {
             self.g().promised = epoch;
         }
         self.hear_leader(&from, epoch, &append);
-        let (ops, segments) = match self.rows_to_store(append.rows) {
+        self.take_in_rows(call, epoch, is_new, append.rows);
+    }
+
+    pub(super) fn take_in_rows(&mut self, call: u64, epoch: Epoch, is_new: bool, rows: Vec<Vec<u8>>) {
+        let (ops, segments) = match self.rows_to_store(rows) {
             Ok(rows) => rows,
             Err(error) => return self.refuse_call(call, error),
         };
@@ -180,7 +187,7 @@ impl Node {
         for value in rows {
             let segment = Segment::from_bytes(&value)?;
             let end = held.lsn(segment.epoch);
-            if segment.first != end.next() {
+            if segment.first != end.next() || self.is_own_log(segment.epoch) {
                 continue; // Held already, or beyond what was sent: the answer tells what is held.
             }
             held.advance_epoch(segment.epoch, segment.last());
@@ -242,7 +249,7 @@ impl Node {
             self.log.entries_committed += entries;
             for (place, write) in segment.batch.writes.iter().enumerate() {
                 let lsn = Lsn(segment.first.0 + place as u64);
-                self.origins.appended(write.origin, Place { seq: write.seq, epoch: segment.epoch, lsn });
+                self.take_in_write(write.origin, Place { seq: write.seq, epoch: segment.epoch, lsn });
             }
             match added.last_mut() {
                 Some((epoch, _, count)) if *epoch == segment.epoch => *count += entries,
@@ -253,6 +260,23 @@ impl Node {
         }
         self.hold_back();
         added
+    }
+
+    /// A write stands there, durably.
+    pub(in crate::node) fn take_in_write(&mut self, origin: Origin, place: Place) {
+        if !self.is_multi() {
+            return self.origins.appended(origin, place);
+        }
+        let known = self.origins.get(origin);
+        let before = Seq(place.seq.0.saturating_sub(1));
+        if before > Seq(0) && known.is_none_or(|known| known.epoch != place.epoch && known.seq < place.seq) {
+            let others = self.other_leads();
+            self.origins.moves(origin, before, others);
+        }
+        // This member's own log answers for repeats, as long as it has come that far.
+        if !known.is_some_and(|known| place.seq <= known.seq && self.is_own_log(known.epoch)) {
+            self.origins.appended(origin, place);
+        }
     }
 
     fn report_merged(&mut self, from: &MemberName, added: Vec<(Epoch, Lsn, u64)>) {
@@ -294,6 +318,10 @@ impl Node {
             && (self.g_ref().leader() != append.leader.as_ref()
                 || self.g_ref().told.instance != append.instance
                 || self.log.epoch != epoch);
+        let group = self.g();
+        if std::mem::take(&mut group.told.is_multi) {
+            self.origins.forget_moves();
+        }
         let group = self.g();
         let timeout = group.settings().timeout;
         group.stable.join(&append.stable);
@@ -387,9 +415,12 @@ impl Node {
     // ---- observers that hold back ----
 
     // What has become stable now is shown when the delay is over.
-    fn hold_back(&mut self) {
+    pub(super) fn hold_back(&mut self) {
         let Some(delay) = self.g_ref().delay() else { return };
-        let reach = self.g_ref().stable.meet(&self.log.held);
+        let reach = match self.is_multi() {
+            true => self.showable_of_several(),
+            false => self.g_ref().stable.meet(&self.log.held),
+        };
         let group = self.g();
         let last = group.delayed.back().map_or(&group.shown_late, |(_, reach)| reach);
         if !last.dominates_epochs(&reach) {

@@ -63,6 +63,11 @@ impl Node {
     fn next_leader(&self, to: Option<MemberName>) -> Result<MemberName, Error> {
         let group = self.g_ref();
         let Role::Leading(leading) = &group.role else { return Err(group.not_leader()) };
+        if leading.since.is_some() {
+            return Err(Error::malformed(
+                "several lead, and there is nothing to hand over; change the topology instead",
+            ));
+        }
         if leading.handing.is_some() {
             return Err(Error::new(Code::Busy, "a switchover is under way already"));
         }
@@ -229,6 +234,11 @@ impl Node {
             _ => Err(Error::new(Code::NotLeader, "another member was elected meanwhile; look who leads")),
         };
         self.outputs.push_back(Output::AdminDone { id: handing.id, result });
+        self.spread_news();
+    }
+
+    /// The record has changed: the others should look.
+    pub(super) fn spread_news(&mut self) {
         let others: Vec<MemberName> = self.g_ref().peers.keys().cloned().collect();
         for name in others {
             self.call(&name, Ask::News, Pending::News);

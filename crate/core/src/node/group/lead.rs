@@ -8,22 +8,28 @@ use crate::ids::{ConnId, Epoch, Millis};
 use crate::node::io::{Event, RoleName};
 
 impl Node {
-    /// This member leads that epoch from here on.
-    pub(super) fn begin_tenure(&mut self, epoch: Epoch) {
+    /// This member leads that epoch from here on: alone, or as one of several that began with the epoch `since`.
+    pub(super) fn begin_tenure(&mut self, epoch: Epoch, since: Option<Epoch>) {
         let is_elected = !matches!(&self.g_ref().role, Role::Following { .. });
         self.log.begin_epoch(epoch);
         let visible = self.visible.clone();
         let group = self.g();
+        group.cuts.shown(&visible);
+        if since.is_none() {
+            self.origins.forget_moves();
+        }
+        let group = self.g();
         let is_alone = group.quorum == 1;
-        group.role = Role::Leading(Leading { is_checked: is_elected || is_alone, ..Leading::default() });
-        group.promised = epoch.max(group.promised);
+        group.role = Role::Leading(Leading { is_checked: is_elected || is_alone, since, ..Leading::default() });
+        group.promised = since.unwrap_or(epoch).max(group.promised);
         (group.led, group.is_joined) = (epoch, true);
         group.epoch_since = Some(group.now);
         group.asking = None;
         group.missed = None;
         group.told = Told::default();
-        group.stable.join(&visible);
-        if let Some(record) = group.record.as_ref().filter(|record| record.epoch == epoch) {
+        group.asked_epoch = None;
+        let fence = since.unwrap_or(epoch);
+        if let Some(record) = group.record.as_ref().filter(|record| record.is_active() && record.fence() == fence) {
             // What a forced promotion sealed, the promoted member alone may hold.
             let is_proven = |of: &Epoch| record.losses.iter().all(|loss| loss.epoch != *of);
             let sealed = record.sealed.epochs().filter(|(of, _)| is_proven(of));

@@ -4,10 +4,11 @@
 use super::calls::Pending;
 use super::follow::Storing;
 use super::message::Ask;
+use super::topology::Changing;
 use super::{Node, Output, Role};
 use crate::error::{Code, Error};
-use crate::group::Record;
 use crate::group::record::State;
+use crate::group::{Record, Topology};
 use crate::ids::{Epoch, Millis, Token};
 use crate::node::io::{Held, Swap};
 
@@ -27,6 +28,8 @@ pub(super) enum Reading {
     Elect,
     /// To open it whatever has changed.
     Promote,
+    /// To change how many lead.
+    Change,
 }
 
 /// What a swap is for.
@@ -65,6 +68,8 @@ pub(super) struct Lease {
     revision: Option<Option<String>>,
     /// A forced promotion: the operator's command, and the clock on the wall.
     pub(super) promoting: Option<(u64, u64)>,
+    /// An operator's change of the topology.
+    pub(super) changing: Option<Changing>,
 }
 
 impl Lease {
@@ -105,7 +110,10 @@ impl Node {
             Err(error) => {
                 self.store_is_away(reading);
                 if reading == Reading::Promote {
-                    self.promotion_failed(error);
+                    self.promotion_failed(error.clone());
+                }
+                if reading == Reading::Change {
+                    self.change_failed(error);
                 }
             }
             Ok(held) => {
@@ -115,6 +123,7 @@ impl Node {
                     Reading::Look => {}
                     Reading::Elect => self.elect_if_unchanged(),
                     Reading::Promote => self.force(),
+                    Reading::Change => self.begin_change(),
                 }
                 self.look_again_if_unsure();
                 self.read_wanted();
@@ -137,6 +146,9 @@ impl Node {
                 // A store that repeats a request by itself may answer so to a swap that was made.
                 self.take_record(current);
                 self.swap_open(swapping);
+                if swapping == Swapping::Elect {
+                    self.change_failed(Error::new(Code::Busy, "the record changed meanwhile; look, and try again"));
+                }
             }
             // Made or not: the record tells.
             Err(error) => {
@@ -144,8 +156,9 @@ impl Node {
                 group.lease.revision = None;
                 group.lease.unsure_until = Some(group.now.after(Millis(UNSURE_MS)));
                 self.store_is_away(Reading::Look);
-                if self.g_ref().lease.promoting.is_some() && swapping == Swapping::Elect {
-                    self.promotion_failed(error);
+                if swapping == Swapping::Elect {
+                    self.promotion_failed(error.clone());
+                    self.change_failed(error);
                 }
                 self.swap_open(swapping);
             }
@@ -252,7 +265,11 @@ impl Node {
         let group = self.g_ref();
         let config = &group.config;
         let is_first = config.first_leader() == Some(&config.me);
-        if group.is_leading() && group.record.as_ref().is_some_and(|record| record.epoch == self.log.epoch) {
+        let is_led_here = |record: &Record| match record.is_multi() {
+            true => record.lead_of(&config.me) == Some(self.log.epoch),
+            false => record.epoch == self.log.epoch,
+        };
+        if group.is_leading() && group.record.as_ref().is_some_and(is_led_here) {
             // The store has lost it. Whoever leads knows what it said.
             let record = group.record.clone().expect("looked at above");
             return self.swap_record(Swapping::Create, record);
@@ -268,7 +285,10 @@ impl Node {
             return;
         }
         let generation = if self.generation.0 == 0 { self.config.fresh_generation } else { self.generation };
-        match Record::new(generation, config.me.clone(), config.members.clone(), config.quorum) {
+        let record = Record::new(generation, config.me.clone(), config.members.clone(), config.quorum);
+        let is_multi = config.settings.topology == Topology::MultiLeader;
+        let several = |record: Record| record.into_multi().map_err(|refusal| Error::malformed(refusal.to_string()));
+        match record.and_then(|record| if is_multi { several(record) } else { Ok(record) }) {
             Ok(record) => {
                 if self.g_ref().lease.is_founded {
                     return self.swap_record(Swapping::Create, record);
@@ -313,8 +333,7 @@ impl Node {
             ));
         }
         let is_older = |known: &Record| {
-            known.epoch > record.epoch
-                || (known.epoch == record.epoch && known.leader().is_some() && record.leader().is_none())
+            known.epoch > record.epoch || (known.epoch == record.epoch && known.is_active() && !record.is_active())
         };
         let group = self.g();
         if group.record.as_ref().is_some_and(is_older) {
@@ -332,16 +351,17 @@ impl Node {
             let row = self.record_row(&record.to_string());
             self.store(vec![row], Storing::Fact);
         }
-        if !self.g_ref().is_joined && self.g_ref().promised < record.epoch {
+        if !self.g_ref().is_joined && self.g_ref().promised < record.fence() {
             // What this storage promised before it was lost, was not above what the record says now.
-            self.g().promised = record.epoch;
+            self.g().promised = record.fence();
             let row = self.promise_row();
             self.store(vec![row], Storing::Fact);
         }
-        if record.epoch < self.g_ref().promised && !self.g_ref().is_leading() {
+        if record.fence() < self.g_ref().promised && !self.g_ref().is_leading() {
             return; // A newer one is on its way.
         }
         match &record.state {
+            State::Multi { .. } => self.learn_multi(&record, is_new),
             State::Active { leader } if *leader == self.g_ref().config.me => self.learn_own_tenure(&record),
             State::Active { leader } => {
                 if record.epoch > self.log.epoch || !self.g_ref().is_leading() {
@@ -379,9 +399,10 @@ impl Node {
         let is_promised = is_own && group.promised == record.epoch;
         let was_led = group.led == record.epoch;
         if is_promised && !was_led && self.log.held.dominates_epochs(&self.sealed_here(record)) {
-            self.begin_tenure(record.epoch);
+            self.begin_tenure(record.epoch, None);
             self.g().leading().expect("a tenure has begun").is_checked = true;
             self.promoted(record);
+            self.topology_changed(record);
         } else if !group.is_leading() {
             // The storage that led is not the one that is here: the next epoch finds out what others hold.
             self.follow(None);
@@ -391,8 +412,10 @@ impl Node {
     /// This member's own part of a new group is durable.
     pub(super) fn found(&mut self, record: Record) {
         self.g().lease.is_founded = true;
-        // If the store is being asked something, the answer comes to the same.
-        self.swap_record(Swapping::Create, record);
+        // If the store is being asked something, the answer comes to the same. A record that is there by now is not replaced.
+        if self.g_ref().lease.revision == Some(None) {
+            self.swap_record(Swapping::Create, record);
+        }
     }
 
     // What a leader must hold of what is sealed: everything, but for what a forced promotion gave up.
@@ -411,13 +434,18 @@ impl Node {
             return;
         }
         let group = self.g_ref();
-        let Some(record) = group.record.as_ref().filter(|record| record.epoch == self.log.epoch) else { return };
+        let is_own = |record: &&Record| match group.since() {
+            Some(since) => record.is_multi() && record.fence() == since,
+            None => record.epoch == self.log.epoch,
+        };
+        let Some(record) = group.record.as_ref().filter(is_own) else { return };
         let joined = group.newly_joined();
         if !joined.is_empty() {
             let next = record.admit(joined.into_iter());
             return self.swap_record(Swapping::Extend, next);
         }
-        let is_longer = |(epoch, length): &(Epoch, _)| *epoch < self.log.epoch && record.sealed.lsn(*epoch) < *length;
+        let open = record.open_epochs();
+        let is_longer = |(epoch, length): &(Epoch, _)| !open.contains(epoch) && record.sealed.lsn(*epoch) < *length;
         let Some((epoch, length)) = group.stable.epochs().find(is_longer) else { return };
         if let Ok(next) = record.extend(epoch, length) {
             self.swap_record(Swapping::Extend, next);

@@ -31,6 +31,10 @@ pub struct Call {
 }
 
 /// A question.
+#[cfg_attr(
+    target_pointer_width = "64",
+    expect(clippy::large_enum_variant, reason = "it lives from the wire to its handling, and most are this one")
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
     /// Take these rows in. Without rows it shows that the leader is there. From the leader of the call's epoch, from its
@@ -66,6 +70,10 @@ pub enum Ask {
 pub struct Append {
     /// Who leads the call's epoch; nobody while its candidate seals the earlier ones.
     pub leader: Option<MemberName>,
+    /// Where several lead: the epoch that the sender appends to itself. The call's own is the one that they all began with.
+    pub of: Option<Epoch>,
+    /// Where several lead: what the sender shows its clients. Whoever holds all of that may show it as well.
+    pub shown: Frontier,
     /// The start of the leader, so that a follower notices one that forgot what had not been committed.
     pub instance: u64,
     /// What the sender holds.
@@ -74,7 +82,7 @@ pub struct Append {
     pub stable: Frontier,
     /// What every voter holds.
     pub all: Frontier,
-    /// How far each member holds the call's epoch.
+    /// How far each member holds the epoch that is appended to.
     pub progress: Vec<Progress>,
     /// Whether the leader has not heard from a quorum lately: then that it is heard does not count for it.
     pub is_deaf: bool,
@@ -178,8 +186,26 @@ impl Call {
         let mut out = Writer::default();
         out.byte(VERSION).text(self.from.as_str()).fixed(self.generation.0).uint(self.epoch.0);
         match &self.ask {
-            Ask::Append(Append { leader, instance, held, stable, all, progress, is_deaf, next_ms, rows }) => {
-                out.byte(1).text(leader.as_ref().map_or("", MemberName::as_str)).fixed(*instance);
+            Ask::Append(Append {
+                leader,
+                of,
+                shown,
+                instance,
+                held,
+                stable,
+                all,
+                progress,
+                is_deaf,
+                next_ms,
+                rows,
+            }) => {
+                match of {
+                    None => {
+                        out.byte(1);
+                    }
+                    Some(of) => shown.encode(out.byte(8).uint(of.0)),
+                }
+                out.text(leader.as_ref().map_or("", MemberName::as_str)).fixed(*instance);
                 held.encode(&mut out);
                 stable.encode(&mut out);
                 all.encode(&mut out);
@@ -218,7 +244,9 @@ impl Call {
         let from = member(&mut input)?;
         let (generation, epoch) = (Generation(input.fixed()?), Epoch(input.uint()?));
         let ask = match input.byte()? {
-            1 => Ask::Append(Append {
+            kind @ (1 | 8) => Ask::Append(Append {
+                of: if kind == 8 { Some(Epoch(input.uint()?)) } else { None },
+                shown: if kind == 8 { Frontier::decode(&mut input)? } else { Frontier::default() },
                 leader: leader(&mut input)?,
                 instance: input.fixed()?,
                 held: Frontier::decode(&mut input)?,

@@ -5,9 +5,11 @@
 //! - `forward` passes a replica's writes and questions on to the leader;
 //! - `detect` misses a leader, `elect` replaces it;
 //! - `lead` begins and ends a tenure, `hand_over` ends it on an operator's word;
+//! - `multi` is what is different where several lead, `topology` changes between one and several;
 //! - `lease` reads and swaps the coordinator's record.
 
 mod calls;
+pub(super) mod cuts;
 mod detect;
 mod elect;
 mod follow;
@@ -16,8 +18,10 @@ mod hand_over;
 mod lead;
 mod lease;
 pub mod message;
+mod multi;
 mod peer;
 mod status;
+mod topology;
 
 use super::io::{Admin, Event};
 use super::{Node, Output};
@@ -31,6 +35,7 @@ use crate::ids::{Epoch, Lsn, Millis, Token};
 use crate::sorted::Map;
 use crate::store::StoreOp;
 use calls::Pending;
+use cuts::Cuts;
 use detect::Asking;
 use elect::Candidate;
 use follow::Storing;
@@ -67,11 +72,17 @@ struct Leading {
     check: Option<(u64, Millis)>,
     /// A handover under way.
     handing: Option<Handing>,
+    /// Where several lead: the epoch that they all began with, in whose name their calls are made.
+    since: Option<Epoch>,
 }
 
 /// What the leader has told a follower.
 #[derive(Default)]
 struct Told {
+    /// Whether several lead.
+    is_multi: bool,
+    /// What each of them held when it was heard first.
+    firsts: Map<MemberName, Frontier>,
     instance: u64,
     stable: Frontier,
     all: Frontier,
@@ -115,12 +126,16 @@ pub(super) struct Group {
     asking: Option<Asking>,
     lease: Lease,
     forwarding: Forwarding,
+    /// Where several lead: what was shown somewhere, and is held here.
+    cuts: Cuts,
     /// What an observer holds back: since when it has had what.
     delayed: VecDeque<(Millis, Frontier)>,
     shown_late: Frontier,
     /// When the epoch last changed, as far as was seen here.
     epoch_since: Option<Millis>,
     is_isolated: bool,
+    /// The epoch that this storage has asked the record for, because it lost what led before.
+    asked_epoch: Option<Epoch>,
     jitter: Backoff,
     now: Millis,
     merged_entries: u64,
@@ -150,10 +165,12 @@ impl Group {
             asking: None,
             lease: Lease::default(),
             forwarding: Forwarding::default(),
+            cuts: Cuts::default(),
             delayed: VecDeque::new(),
             shown_late: Frontier::default(),
             epoch_since: None,
             is_isolated: false,
+            asked_epoch: None,
             jitter: Backoff::new(config.jitter_seed),
             now: Millis(0),
             merged_entries: 0,
@@ -165,10 +182,15 @@ impl Group {
     /// What storage knows of earlier starts.
     pub(super) fn load(&mut self, promised: Epoch, led: Epoch, is_joined: bool, shown: &Frontier) {
         (self.promised, self.led, self.is_joined) = (promised, led, is_joined);
-        self.known = promised;
-        // What was shown, a quorum held.
+        self.known = promised.max(led);
+        // What is kept as shown, a quorum held.
         self.stable.join(shown);
         self.shown_late.join(shown);
+    }
+
+    /// What was shown of several leaders' logs before the start.
+    pub(super) fn load_cut(&mut self, cut: &Frontier) {
+        self.cuts.shown(cut);
     }
 
     /// The record as it was known before the start.
@@ -311,6 +333,7 @@ impl Node {
     pub(super) fn showable(&self) -> Frontier {
         match &self.group {
             None => self.log.held.clone(),
+            Some(group) if group.delay().is_none() && group.is_multi() => self.showable_of_several(),
             Some(group) if group.delay().is_some() => group.shown_late.clone(),
             Some(group) => group.stable.meet(&self.log.held),
         }
@@ -358,6 +381,8 @@ impl Node {
     /// What may be acknowledged as the leader's: of a leader that may have been replaced meanwhile, nothing.
     pub(super) fn held_by_leader(&self) -> Frontier {
         match &self.group {
+            // Whoever else leads, this log is this member's own, and its tail is handed in even if the epoch is over.
+            Some(group) if group.is_multi() => self.log.held.clone(),
             Some(group) if group.is_leading() && !group.is_sure_to_lead() => Frontier::default(),
             // Entries of an old epoch that no quorum holds may stand nowhere else: whoever sends them again is heard anew.
             Some(group) => {
@@ -372,12 +397,19 @@ impl Node {
     /// Whether a replica that holds this much more than the node is a sign that the node's storage went back in time: a
     /// follower may simply be behind, and a forced promotion may have lost what somebody has seen.
     pub(super) fn is_doubtful(&self, frontier: &Frontier) -> bool {
-        let lost: &[_] = match &self.group {
-            Some(group) if !group.is_leading() => return false,
-            Some(group) => group.record.as_ref().map_or(&[], |record| &record.losses),
-            None => &[],
+        let record = self.group.as_ref().and_then(|group| group.record.as_ref());
+        match &self.group {
+            // Where several lead, the others are never known to have nothing more.
+            Some(group) if !group.is_leading() || group.is_multi() => return false,
+            _ => {}
+        }
+        let lost: &[_] = record.map_or(&[], |record| &record.losses);
+        let is_missing = |(epoch, lsn): (Epoch, Lsn)| match record {
+            // Of an earlier epoch, what is beyond its sealed length is a tail: one of several leaders has shown it to its
+            // clients, and comes back with it.
+            Some(record) if epoch < self.log.epoch => self.log.held.lsn(epoch) < lsn.min(record.sealed.lsn(epoch)),
+            _ => self.log.held.lsn(epoch) < lsn,
         };
-        let is_missing = |(epoch, lsn)| self.log.held.lsn(epoch) < lsn;
         frontier.epochs().filter(|at| is_missing(*at)).any(|(epoch, _)| lost.iter().all(|loss| loss.epoch != epoch))
     }
 
@@ -402,10 +434,14 @@ impl Node {
         self.g().now = now;
         self.adopt_members();
         let group = self.g_ref();
+        let own = group.own_multi_epoch();
         // Without the record nobody knows whom a quorum is made of.
-        if group.led > Epoch(0) && group.led == group.promised && group.record.is_some() {
+        if let Some((since, epoch)) = own.filter(|(_, epoch)| group.led == *epoch) {
+            self.begin_tenure(epoch, Some(since));
+            self.g().leading().expect("a tenure has begun").is_stored = true;
+        } else if group.led > Epoch(0) && group.led == group.promised && group.record.is_some() {
             let epoch = group.led;
-            self.begin_tenure(epoch);
+            self.begin_tenure(epoch, None);
             self.g().leading().expect("a tenure has begun").is_stored = true;
         } else {
             self.follow(None);
@@ -446,6 +482,7 @@ impl Node {
         }
         self.confirm_rounds();
         self.check_lead();
+        self.advance_multi();
         self.advance_candidate();
         self.advance_handing();
         self.feed_all();
@@ -461,6 +498,7 @@ impl Node {
         self.detect_tick();
         self.candidate_tick();
         self.handing_tick();
+        self.topology_tick();
         self.lease_tick();
         self.progress();
     }
@@ -481,6 +519,7 @@ impl Node {
             group.lease.look_at,
             group.lease.routine_at,
             group.forwarding.retry_at,
+            group.lease.changing.as_ref().map(|changing| changing.until),
             self.next_feed(),
         ];
         due.into_iter().flatten().min()
@@ -494,6 +533,7 @@ impl Node {
         match command {
             Admin::Switchover { to, timeout } => self.switch_over(id, to, timeout),
             Admin::Promote { unix_ms, accept_data_loss } => self.promote(id, unix_ms, accept_data_loss),
+            Admin::Topology { to, timeout } => self.change_topology(id, to, timeout),
         }
         self.advance_group();
     }

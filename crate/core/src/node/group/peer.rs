@@ -3,6 +3,7 @@
 
 use super::calls::Pending;
 use super::message::{Answer, Append, Ask};
+use super::multi::Stuck;
 use super::{Node, Role};
 use crate::error::Error;
 use crate::frontier::Frontier;
@@ -11,6 +12,7 @@ use crate::group::{MemberName, Role as MemberRole};
 use crate::ids::{Epoch, Lsn, Millis};
 use crate::node::catch_up::Reader;
 use crate::node::io::Event;
+use crate::sorted::Map;
 use crate::store::Row;
 use std::collections::VecDeque;
 
@@ -33,6 +35,8 @@ pub(super) struct Peer {
     in_flight: Option<u64>,
     is_reading: bool,
     pub(super) is_fetching: bool,
+    /// Where several lead: the logs in which it stays behind although others should be sending them.
+    pub(super) stuck: Map<Epoch, Stuck>,
     /// The highest round that it has confirmed, and when that call was sent.
     confirmed: u64,
     confirmed_at: Option<Millis>,
@@ -137,10 +141,11 @@ impl Node {
         let (now, next_ms, beat) = (self.g_ref().now, self.next_beat().0, self.g_ref().settings().beat);
         let (needs_round, is_candidate) = (self.needs_round(), matches!(self.g_ref().role, Role::Candidate(_)));
         let progress = self.progress_list();
-        let held = self.log.held.clone();
+        let missing = self.next_missing(name);
         let group = self.g();
         let (stable, all, round) = (group.stable.clone(), group.all.clone(), group.round);
         let is_leading = group.is_leading();
+        let is_co_leader = group.is_co_leader(name);
         let Some(peer) = group.peers.get_mut(name) else { return };
         if peer.in_flight.is_some() || peer.is_reading || peer.retry_at.is_some_and(|at| now < at) {
             return;
@@ -149,9 +154,7 @@ impl Node {
         if is_candidate && peer.held.is_none() {
             return;
         }
-        let missing = peer.held.as_ref().and_then(|theirs| held.epochs().find(|(e, lsn)| theirs.lsn(*e) < *lsn));
-        if let Some((epoch, _)) = missing {
-            let after = peer.held.as_ref().map_or(Lsn(0), |theirs| theirs.lsn(epoch));
+        if let Some((epoch, after)) = missing {
             peer.is_reading = true;
             return self.read_log_after(epoch, after, Reader::Member(name.clone()));
         }
@@ -161,7 +164,8 @@ impl Node {
         let news = (stable, all, progress, next_ms);
         let is_news = peer.told.as_ref() != Some(&news);
         let is_new_beat = peer.told.as_ref().is_none_or(|told| told.3 != next_ms);
-        let is_eager = peer.has_clients || next_ms == 0;
+        // Another leader counts for itself what a quorum holds.
+        let is_eager = (peer.has_clients || next_ms == 0) && !is_co_leader;
         let is_due = peer.held.is_none()
             || (needs_round && peer.confirmed < round)
             || (is_leading && is_new_beat)
@@ -196,8 +200,11 @@ impl Node {
         let (stable, all) = (group.stable.clone(), group.all.clone());
         let (round, sent) = (group.round, group.now);
         let is_deaf = group.is_isolated;
+        let of = self.is_multi().then_some(self.log.epoch);
+        let shown = if of.is_some() { self.visible.epochs_only() } else { Frontier::default() };
         let news = (stable.clone(), all.clone(), progress.clone(), next_ms);
-        let ask = Ask::Append(Append { leader, instance, held, stable, all, progress, is_deaf, next_ms, rows });
+        let ask =
+            Ask::Append(Append { leader, of, shown, instance, held, stable, all, progress, is_deaf, next_ms, rows });
         let call = self.call(name, ask, Pending::Append { to: name.clone(), round, sent });
         if let Some(peer) = self.g().peers.get_mut(name) {
             peer.in_flight = call;
@@ -214,6 +221,9 @@ impl Node {
         answer: Result<Answer, Error>,
     ) {
         let beat = self.g_ref().settings().beat.0;
+        if let Ok(Answer::Held { applied, .. }) = &answer {
+            self.hear_cut(name, applied);
+        }
         let group = self.g();
         let now = group.now;
         let Some(peer) = group.peers.get_mut(name) else { return };
@@ -234,6 +244,7 @@ impl Node {
         if let Some(candidate) = group.candidate().filter(|_| is_joined) {
             candidate.seal.promised(name, promised, &frontier);
         }
+        self.notice_stuck(name);
         self.compare(name, &frontier);
         self.watch_lag(name);
     }
@@ -242,6 +253,9 @@ impl Node {
     fn compare(&mut self, name: &MemberName, theirs: &Frontier) {
         if !self.g_ref().is_leading() || self.has_let_go() {
             return;
+        }
+        if self.is_multi() {
+            return self.compare_multi(name, theirs);
         }
         let epoch = self.log.epoch;
         if theirs.lsn(epoch) > self.held(epoch) {
@@ -345,7 +359,8 @@ impl Node {
         let is_active = !self.conns.is_empty()
             || self.log.is_gathering()
             || self.waiters.is_waiting()
-            || group.peers.values().any(|peer| peer.has_clients || is_behind(peer));
+            // Another leader's clients have it for themselves.
+            || group.peers.iter().any(|(name, peer)| (peer.has_clients && !group.is_co_leader(name)) || is_behind(peer));
         if is_active { group.settings().beat } else { Millis(0) }
     }
 

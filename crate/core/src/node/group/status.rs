@@ -1,6 +1,7 @@
 //! What an operator sees of a member.
 
 use super::{Node, Role};
+use crate::group::Topology;
 use crate::ids::Millis;
 use crate::node::io::{GroupStatus, MemberStatus, RoleName};
 
@@ -49,6 +50,8 @@ impl Node {
             members: if matches!(group.role, Role::Following { .. }) { Vec::new() } else { members.collect() },
             merged_entries: group.merged_entries,
             elections: group.elections,
+            topology: if group.is_multi() { Topology::MultiLeader } else { Topology::SingleLeader },
+            leads: group.record.as_ref().map(|record| record.leads.clone()).unwrap_or_default(),
             losses: group.record.as_ref().map(|record| record.losses.clone()).unwrap_or_default(),
         })
     }
@@ -56,7 +59,8 @@ impl Node {
     // For how long at most what is shown may have been out of date: the leader's last word is newer than the answer to the
     // one before it. A leader that has a quorum is up to date.
     fn staleness(&self, now: Millis) -> Option<Millis> {
-        let group = self.group.as_ref()?;
+        // Of several leaders nobody knows what the others have.
+        let group = self.group.as_ref().filter(|group| !group.is_multi())?;
         match &group.role {
             Role::Leading(_) if group.quorum == 1 => Some(Millis(0)),
             Role::Leading(_) => group.last_quorum().map(|heard| now.since(heard)),

@@ -12,12 +12,18 @@ impl World {
     }
 
     fn unrest_of_members(&self) -> Option<String> {
-        let record = self.record().filter(|record| record.leader().is_some());
+        let record = self.record().filter(headwater_core::group::Record::is_active);
         let Some(record) = record else { return Some("the record names no leader".into()) };
         let leaders = self.leaders();
-        let [leader] = leaders[..] else { return Some(format!("{leaders:?} lead")) };
-        if record.leader() != Some(self.members[leader].name()) {
-            return Some(format!("m{leader} leads, the record says {:?}", record.leader()));
+        let due = if record.is_multi() { record.leads.len() } else { 1 };
+        let Some(leader) = leaders.first().copied().filter(|_| leaders.len() == due) else {
+            return Some(format!("{leaders:?} lead"));
+        };
+        if let Some(other) = leaders.iter().find(|at| {
+            let name = self.members[**at].name();
+            record.leader() != Some(name) && record.lead_of(name) != self.members[**at].leads
+        }) {
+            return Some(format!("m{other} leads, the record says {:?}", record.state));
         }
         let held = &self.members[leader].held;
         for (place, member) in self.members.iter().enumerate() {
@@ -36,14 +42,15 @@ impl World {
                 let [its, all] = [&group.visible, held].map(super::logs::text);
                 return Some(format!("m{place} shows {its}, and the log is {all}"));
             }
-            if place == leader
+            if leaders.contains(&place)
                 && let Some(lost) = group.members.iter().find(|member| !member.is_connected)
             {
                 return Some(format!("m{leader} does not reach {}", lost.name));
             }
         }
-        // The log of the leader's own epoch is open; all others are sealed to their end.
-        let open = held.epochs().find(|(epoch, end)| *epoch != record.epoch && record.sealed.lsn(*epoch) != *end);
+        // Those of leaders are open; all other logs are sealed to their end.
+        let led = record.open_epochs();
+        let open = held.epochs().find(|(epoch, end)| !led.contains(epoch) && record.sealed.lsn(*epoch) != *end);
         open.map(|(epoch, end)| format!("epoch {epoch} is held to {end}, sealed at {}", record.sealed.lsn(epoch)))
     }
 

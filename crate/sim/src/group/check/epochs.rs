@@ -11,6 +11,8 @@ fn holder(record: &Record) -> &MemberName {
     match &record.state {
         State::Electing { candidate, .. } => candidate,
         State::Active { leader } => leader,
+        // Of the newest epoch.
+        State::Multi { .. } => &record.leads.last().expect("a record of several leaders names them").member,
     }
 }
 
@@ -30,6 +32,7 @@ impl World {
         if let Some(before) = &before {
             self.check_step(member, before, &after);
         }
+        self.check_several(before.as_ref(), &after);
         let is_new_leader = after.leader().is_some()
             && before.as_ref().is_none_or(|before| before.epoch != after.epoch || before.leader().is_none());
         if is_new_leader {
@@ -45,7 +48,7 @@ impl World {
         if after.epoch < before.epoch {
             self.violate("epochs", || format!("epoch {} comes after {}", after.epoch, before.epoch));
         }
-        if after.epoch == before.epoch && holder(after) != holder(before) {
+        if after.epoch == before.epoch && after.is_multi() == before.is_multi() && holder(after) != holder(before) {
             let (one, other) = (holder(before).clone(), holder(after).clone());
             self.violate("epochs", || format!("epoch {} is {one}'s and then {other}'s", after.epoch));
         }
@@ -53,12 +56,50 @@ impl World {
             let shorter = after.sealed.lsn(epoch);
             self.violate("epochs", || format!("epoch {epoch} was sealed at {length} and is cut to {shorter}"));
         }
-        if after.epoch == before.epoch && after.sealed != before.sealed && before.leader().is_some() {
+        if after.epoch == before.epoch && after.sealed != before.sealed && before.is_active() {
             self.coverage.saw(Moment::Extended);
         }
-        let is_given_up = after.epoch > before.epoch && before.leader().is_none();
+        let is_given_up = after.epoch > before.epoch && !before.is_active();
         if is_given_up {
             self.coverage.saw(Moment::GivenUp);
+        }
+    }
+
+    // Several lead from here on, or one of them in another epoch, or several do no more.
+    fn check_several(&mut self, before: Option<&Record>, after: &Record) {
+        if before.is_some_and(|before| !before.leads.is_empty()) && after.leader().is_some() {
+            self.coverage.saw(Moment::OneLeadsAgain);
+        }
+        self.oracle.multi_since = after.is_multi().then(|| self.oracle.multi_since.unwrap_or(self.now));
+        if !after.is_multi() {
+            return;
+        }
+        let was_same = before.is_some_and(|before| before.is_multi() && before.fence() == after.fence());
+        for lead in &after.leads {
+            self.oracle.multi.insert(lead.epoch);
+            let other = self.oracle.leaders.insert(lead.epoch, lead.member.clone());
+            if let Some(other) = other.filter(|other| *other != lead.member) {
+                let (epoch, member) = (lead.epoch, lead.member.clone());
+                self.violate("epochs", || format!("{other} and {member} both lead epoch {epoch}"));
+            }
+            if was_same && before.is_some_and(|before| before.lead_of(&lead.member) != Some(lead.epoch)) {
+                self.coverage.saw(Moment::EpochTaken);
+            }
+        }
+        if was_same {
+            return;
+        }
+        self.coverage.saw(Moment::SeveralLead);
+        // What was promised before is in what they begin with.
+        let promised = self.oracle.promised.epochs().filter(|(epoch, _)| *epoch < after.fence());
+        let missing = promised.into_iter().find(|(epoch, lsn)| after.sealed.lsn(*epoch) < *lsn);
+        if let Some((epoch, lsn)) = missing {
+            let sealed = after.sealed.lsn(epoch);
+            self.violate("durability", || {
+                format!(
+                    "entry {epoch}/{lsn} was acknowledged by a quorum, and several leaders begin with it at {sealed}"
+                )
+            });
         }
     }
 
@@ -142,7 +183,8 @@ impl World {
 
     // Whoever begins to lead has everything that is sealed on its disk.
     fn check_beginning(&mut self, member: usize, epoch: Epoch) {
-        let Some(record) = self.record().filter(|record| record.epoch == epoch && !self.oracle.is_forced) else {
+        let is_its = |record: &Record| record.epoch == epoch && !record.is_multi();
+        let Some(record) = self.record().filter(|record| is_its(record) && !self.oracle.is_forced) else {
             return;
         };
         let held = &self.members[member].held;

@@ -68,6 +68,7 @@ impl World {
             }
             None if log.len() as u64 + 1 == lsn.0 => {
                 log.push(index);
+                self.excuse_roaming(member, epoch, index);
                 let written = &mut self.oracle.writes[index];
                 written.places.push((epoch, lsn));
                 if written.places.len() == 2 {
@@ -80,6 +81,24 @@ impl World {
                 self.trace.line(self.now, || format!("entry {epoch}/{lsn}: {}", self.oracle.name(index)));
             }
             None => self.violate("logs", || format!("entry {epoch}/{lsn} is there before the one before it")),
+        }
+    }
+
+    // A client that comes to one of several leaders may have seen what that one lacks, and writes all the same: there, what it
+    // had seen is not promised to come before what it writes.
+    fn excuse_roaming(&mut self, member: usize, epoch: Epoch, index: usize) {
+        if !self.oracle.multi.contains(&epoch) {
+            return;
+        }
+        self.oracle.of_multi.set(index);
+        let here = self.held_writes(&self.members[member].held);
+        let deps = self.oracle.writes[index].deps.clone();
+        // What comes with it stands before it.
+        let is_with = |dep: usize| self.oracle.writes[dep].places.iter().any(|(of, _)| *of == epoch);
+        let is_missing = |dep: &usize| !here.has(*dep) && !is_with(*dep);
+        if deps.without(&self.oracle.rejected).iter().any(|dep| is_missing(&dep)) {
+            self.oracle.writes[index].deps = crate::bits::Bits::default();
+            self.coverage.saw(Moment::Roamed);
         }
     }
 

@@ -2,6 +2,7 @@
 //! replaced brings anything more to a quorum.
 
 use crate::group::world::World;
+use headwater_core::group::Record;
 use headwater_core::node::group::message::{Answer, Ask, Call, Reply};
 use headwater_core::{Epoch, Lsn};
 
@@ -25,7 +26,9 @@ impl World {
 
     /// A member tells its clients that a quorum holds the epoch that far.
     pub fn check_fenced(&mut self, member: usize, epoch: Epoch, lsn: Lsn) {
-        let Some(record) = self.record().filter(|record| record.led > epoch) else { return };
+        let is_over = |record: &Record| record.led > epoch && !record.open_epochs().contains(&epoch);
+        // Of an epoch that was given up for another one nobody has sealed the end.
+        let Some(record) = self.record().filter(|record| is_over(record) && !record.is_multi()) else { return };
         let sealed = record.sealed.lsn(epoch);
         if self.members[member].leads == Some(epoch) && lsn > sealed && !self.oracle.is_forced {
             self.violate("promises", || {

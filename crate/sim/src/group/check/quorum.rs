@@ -14,7 +14,8 @@ impl World {
                 self.check_held(member, *epoch, *through, "streams");
                 for write in &batch.writes {
                     let index = self.oracle.find(write.origin, write.seq);
-                    if let Some(index) = index.filter(|index| !self.oracle.stable.has(*index)) {
+                    let is_loose = |index: &usize| !self.oracle.stable.has(*index) && !self.oracle.of_multi.has(*index);
+                    if let Some(index) = index.filter(is_loose) {
                         let name = self.oracle.name(index);
                         self.violate("visible", || format!("m{member} shows {name}, which no quorum holds"));
                     }
@@ -36,14 +37,25 @@ impl World {
                     });
                 }
                 if *stage >= Stage::Quorum {
-                    self.check_held(member, *epoch, *lsn, "acknowledges");
+                    self.check_at_quorum(member, *epoch, *lsn, "acknowledges");
                 }
             }
             _ => {}
         }
     }
 
+    // What is shown: of several leaders what is on the disk of whoever shows it, else what a quorum holds.
     fn check_held(&mut self, member: usize, epoch: Epoch, lsn: Lsn, verb: &str) {
+        if !self.oracle.multi.contains(&epoch) {
+            return self.check_at_quorum(member, epoch, lsn, verb);
+        }
+        let held = self.members[member].held.lsn(epoch);
+        if lsn > held {
+            self.violate("visible", || format!("m{member} {verb} {epoch} to {lsn}, and holds it to {held}"));
+        }
+    }
+
+    fn check_at_quorum(&mut self, member: usize, epoch: Epoch, lsn: Lsn, verb: &str) {
         let held = self.oracle.held.lsn(epoch);
         if lsn > held {
             self.violate("visible", || format!("m{member} {verb} {epoch} to {lsn}, and a quorum holds it to {held}"));

@@ -38,6 +38,10 @@ impl World {
     // A strong read has everything that was acknowledged before it began; what only the leader had, unless another epoch
     // began since. It shows what a quorum holds, and no less than a strong read that ended before it began.
     fn check_strong(&mut self, reading: &Reading, shown: &Bits, at_quorum: &Bits, at_leader: &Bits) {
+        if self.oracle.multi_since.is_some_and(|since| since < reading.begun_at) {
+            let session = reading.session;
+            return self.violate("strong", || format!("session {session} read strongly while several lead"));
+        }
         self.coverage.saw(Moment::StrongRead);
         let session = reading.session;
         // Who promotes by force accepts that what was acknowledged is not there for a while.
@@ -58,7 +62,7 @@ impl World {
                 format!("session {session} misses {name}, which its leader had acknowledged before it asked")
             });
         }
-        let loose = shown.without(&self.oracle.stable);
+        let loose = shown.without(&self.oracle.stable).without(&self.oracle.of_multi);
         if !loose.is_empty() {
             let names = self.oracle.names(&loose);
             return self.violate("strong", || format!("session {session} was shown {names}, which no quorum holds"));

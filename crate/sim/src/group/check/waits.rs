@@ -24,7 +24,7 @@ impl World {
                 now >= waiting.deadline
             }
             // What the bookmark names may be what a forced promotion gave up.
-            (Code::BookmarkLost, Awaited::Read(_)) => self.oracle.is_forced,
+            (Code::BookmarkLost, Awaited::Read(_)) => self.oracle.is_forced || !self.oracle.multi.is_empty(),
             (Code::StrongUnavailable | Code::Busy, Awaited::Read(_)) => true,
             (_, Awaited::Stage(write, _)) => {
                 let (origin, seq) = (self.oracle.writes[*write].origin, self.oracle.writes[*write].seq);
