@@ -62,18 +62,32 @@ export class Tab {
 
   /** @param {Freeze} how */
   async freeze(how) {
-    if (how === "stop") await freezeProcess(this.#pid);
+    if (how === "stop") await this.#stop();
     else {
       const session = await this.page.context().newCDPSession(this.page);
       await session.send("Debugger.enable");
       const paused = new Promise((resolve) => void session.once("Debugger.paused", resolve));
-      await session.send("Debugger.pause");
-      // It stops before the next statement, so there has to be one; it is answered after the pause.
-      session.send("Runtime.evaluate", { expression: "0" }).catch(() => {});
+      // In a task of its own, as browsers freeze pages between tasks. It is answered after the pause.
+      session.send("Runtime.evaluate", { expression: "debugger" }).catch(() => {});
       await paused;
       this.#debugger = session;
     }
     this.#frozen = how;
+  }
+
+  /**
+   * Not while it asks for a transaction: one that was begun and not handed over keeps everybody else from the storage until
+   * its tab goes on, and no program in a browser can help that.
+   */
+  async #stop() {
+    const began = new Promise((resolve) => void this.page.once("console", resolve));
+    this.page.evaluate(() => {
+      const end = Date.now() + 2_000;
+      console.log("busy");
+      while (Date.now() < end) continue;
+    }).catch(() => {});
+    await began;
+    await freezeProcess(this.#pid);
   }
 
   /** It goes on where it was. */

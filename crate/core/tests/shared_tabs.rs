@@ -75,12 +75,7 @@ fn a_tab_that_comes_later_shows_what_storage_lacks() {
     let late = world.add_tab(&disk, &["a"]);
     world.settle();
     assert_eq!(world.content(late, "a"), ["from elsewhere", "unsent"]);
-    world.clients[0].holds_commits = false;
-    while !world.clients[0].commits.is_empty() {
-        let now = world.now;
-        world.clients[0].commit_next(now);
-        world.settle();
-    }
+    commit_all(&mut world, 0);
     assert_eq!(world.pending(late), 0);
     assert_eq!(world.pending(1), 0);
 }
@@ -232,6 +227,69 @@ fn who_misses_messages_asks_and_reads_again() {
     world.settle();
     assert_eq!(world.content(2, "a"), ["heard", "missed", "missed too"]);
     assert_eq!(world.pending(2), 0);
+}
+
+#[test]
+fn who_asks_while_the_holder_has_settled_what_it_has_not_stored_misses_nothing_after_it() {
+    let mut world = World::with_tabs(3, &["a"]);
+    world.write(0, "a", "stored");
+    world.settle();
+    world.tabs.loses = Some(2);
+    world.clients[0].holds_commits = true;
+    for text in ["one", "two", "three"] {
+        // The first of them is being stored, the others are acknowledged meanwhile.
+        world.write(0, "a", text);
+        world.settle();
+    }
+    world.tabs.loses = None;
+    world.write(1, "a", "shows the gap");
+    world.settle();
+    world.write(0, "a", "after the answer");
+    world.settle();
+    commit_all(&mut world, 0);
+    for client in 0..3 {
+        assert_eq!(world.content(client, "a").len(), 6, "{client}: {:?}", world.content(client, "a"));
+        assert_eq!(world.pending(client), 0);
+    }
+}
+
+#[test]
+fn who_misses_something_while_reading_begins_to_read_anew() {
+    let mut world = World::with_tabs(3, &["a"]);
+    let other = world.add(&["a"]);
+    world.settle();
+    let miss = |world: &mut World, missed: &str, heard: &str| {
+        world.tabs.loses = Some(2);
+        world.write(other, "a", missed);
+        world.settle();
+        world.tabs.loses = None;
+        world.write(1, "a", heard);
+        world.settle();
+    };
+    world.clients[2].holds_scans = true;
+    miss(&mut world, "missed", "shows the gap");
+    // Storage answers late what it held when it was asked.
+    let disk = world.clients[2].disk.clone();
+    let asked: Vec<_> = world.clients[2].scans.drain(..).map(|(token, scan)| (token, disk.scan(&scan))).collect();
+    assert!(!asked.is_empty());
+    miss(&mut world, "missed while reading", "shows it again");
+    let now = world.now;
+    for (token, rows) in asked {
+        world.clients[2].handle(Input::Scanned { token, rows }, now);
+    }
+    world.clients[2].release_scans(now);
+    world.settle();
+    assert_eq!(world.content(2, "a").len(), 4, "{:?}", world.content(2, "a"));
+}
+
+/// Storage takes all that waits, and what follows from it.
+fn commit_all(world: &mut World, client: usize) {
+    world.clients[client].holds_commits = false;
+    while !world.clients[client].commits.is_empty() {
+        let now = world.now;
+        world.clients[client].commit_next(now);
+        world.settle();
+    }
 }
 
 #[test]

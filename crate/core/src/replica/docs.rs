@@ -27,8 +27,9 @@ const GROUP_ROWS_MAX: usize = 64;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Loading {
-    /// Another tab has been asked what storage does not have of it yet.
-    Asked,
+    /// Another tab has been asked what storage does not have of it yet. Only an answer of one that has heard this tab up to
+    /// that message counts.
+    Asked(u64),
     /// To be read once nothing waits to be stored.
     Wanted,
     /// Its row and its updates are being read: which reading it is, and how many answers are still to come.
@@ -226,15 +227,16 @@ impl Docs {
         }
     }
 
-    /// Another tab has told what storage does not have: now it can be read. Answers what is to be shown at once.
-    pub(super) fn answered(&mut self, name: &DocName, updates: Updates) -> Vec<Rc<[u8]>> {
+    /// Another tab that has heard this one up to a message has told what storage does not have: now it can be read. Answers
+    /// what is to be shown at once.
+    pub(super) fn answered(&mut self, name: &DocName, heard: u64, updates: Updates) -> Vec<Rc<[u8]>> {
         let Some(doc) = self.open.get_mut(name) else { return Vec::new() };
         doc.reach.join(&updates.reach);
         if doc.loading == Loading::Done {
             return updates.updates;
         }
         doc.updates.push(updates);
-        if doc.loading == Loading::Asked {
+        if matches!(doc.loading, Loading::Asked(at) if at <= heard) {
             doc.loading = Loading::Wanted;
         }
         Vec::new()
@@ -247,7 +249,7 @@ impl Docs {
         self.has_moved = true;
         for (name, doc) in self.open.iter_mut() {
             // What is held of it, only its row says: one that was read before this tab could go by it is read again.
-            if doc.loading == Loading::Asked || !doc.is_held {
+            if matches!(doc.loading, Loading::Asked(_)) || !doc.is_held {
                 doc.is_refreshing |= doc.loading == Loading::Done && !doc.is_rebuilding;
                 doc.loading = Loading::Wanted;
             }
@@ -269,7 +271,7 @@ impl Docs {
             // What this tab shows is not all stored. Whoever stores from here on says what is held.
             doc.is_held = false;
             if doc.loading == Loading::Wanted {
-                doc.loading = Loading::Asked;
+                doc.loading = Loading::Asked(0);
             }
         }
     }
@@ -327,14 +329,14 @@ impl Replica {
             doc.is_shown = true;
             doc.loading = loading;
         }
-        if loading == Loading::Asked {
+        if loading != Loading::Wanted {
             self.tell_tabs(TabFrame::Want { docs: vec![name] });
         }
     }
 
     /// How the reading of a document begins.
     fn first_loading(&self) -> Loading {
-        if self.tabs.stores_all() { Loading::Wanted } else { Loading::Asked }
+        if self.tabs.stores_all() { Loading::Wanted } else { Loading::Asked(self.tabs.told_messages()) }
     }
 
     pub(super) fn close_doc(&mut self, name: &DocName) {
@@ -382,17 +384,17 @@ impl Replica {
         };
         doc.loading = loading;
         doc.is_rebuilding = true;
-        if loading == Loading::Asked {
+        if loading != Loading::Wanted {
             self.tell_tabs(TabFrame::Want { docs: vec![name.clone()] });
         }
     }
 
-    /// Reads what is shown again, since something may have been missed.
+    /// Reads what is shown again, since something may have been missed. A reading that has begun may have missed it too.
     pub(super) fn read_documents_again(&mut self) {
         let loading = self.first_loading();
-        for doc in self.docs.open.values_mut().filter(|doc| doc.is_shown && doc.loading == Loading::Done) {
+        for doc in self.docs.open.values_mut().filter(|doc| doc.is_shown) {
+            doc.is_refreshing |= doc.loading == Loading::Done;
             doc.loading = loading;
-            doc.is_refreshing = true;
         }
     }
 

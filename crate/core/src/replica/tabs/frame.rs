@@ -44,10 +44,12 @@ pub(in crate::replica) enum TabFrame {
     Want { docs: Vec<DocName> },
     /// I have closed these.
     Unwant { docs: Vec<DocName> },
-    /// What storage does not have of a document yet. From the holder.
-    Doc { to: Origin, doc: DocName, updates: Updates },
+    /// What storage does not have of a document yet, and the last message of that tab that I have heard. From the holder.
+    Doc { to: Origin, heard: u64, doc: DocName, updates: Updates },
     /// Writes from the leader's log, up to `through`. From the holder, as everything below.
     Updates { epoch: Epoch, through: Lsn, batch: Batch },
+    /// These are settled and not durable as such yet: documents bring them, and I tell only what is after them.
+    Settled { settled: Vec<(Origin, Seq, Frontier)> },
     /// What I had told up to this number is durable, and so these are settled.
     Committed { through: u64, settled: Vec<(Origin, Seq, Frontier)> },
     /// A stage of an origin's writes.
@@ -138,16 +140,14 @@ impl TabFrame {
             }
             Self::Want { docs } => encode_docs(out.byte(5), docs),
             Self::Unwant { docs } => encode_docs(out.byte(6), docs),
-            Self::Doc { to, doc, updates } => {
-                out.byte(7).fixed(to.0).text(doc.as_str()).bytes(&encode_updates(updates));
+            Self::Doc { to, heard, doc, updates } => {
+                out.byte(7).fixed(to.0).uint(*heard).text(doc.as_str()).bytes(&encode_updates(updates));
             }
             Self::Updates { epoch, through, batch } => batch.encode(out.byte(8).uint(epoch.0).uint(through.0)),
             Self::Committed { through, settled } => {
-                out.byte(9).uint(*through).uint(settled.len() as u64);
-                for (origin, seq, place) in settled {
-                    place.encode(out.fixed(origin.0).uint(seq.0));
-                }
+                encode_settled(out.byte(9).uint(*through), settled);
             }
+            Self::Settled { settled } => encode_settled(out.byte(25), settled),
             Self::Acked { origin, seq, stage } => {
                 out.byte(10).fixed(origin.0).uint(seq.0).byte(*stage as u8);
             }
@@ -221,8 +221,8 @@ impl TabFrame {
             5 => Self::Want { docs: decode_docs(input)? },
             6 => Self::Unwant { docs: decode_docs(input)? },
             7 => {
-                let (to, doc) = (input.origin()?, input.doc_name()?);
-                Self::Doc { to, doc, updates: decode_updates(input.bytes("updates", TAB_FRAME_BYTES_MAX)?)? }
+                let (to, heard, doc) = (input.origin()?, input.uint()?, input.doc_name()?);
+                Self::Doc { to, heard, doc, updates: decode_updates(input.bytes("updates", TAB_FRAME_BYTES_MAX)?)? }
             }
             8 => {
                 let (epoch, through) = (Epoch(input.uint()?), Lsn(input.uint()?));
@@ -230,10 +230,9 @@ impl TabFrame {
             }
             9 => {
                 let through = input.uint()?;
-                let settled = 0..input.count("settled origins", usize::MAX)?;
-                let settled = settled.map(|_| Ok((input.origin()?, Seq(input.uint()?), Frontier::decode(input)?)));
-                Self::Committed { through, settled: settled.collect::<Result<_, Error>>()? }
+                Self::Committed { through, settled: decode_settled(input)? }
             }
+            25 => Self::Settled { settled: decode_settled(input)? },
             10 => Self::Acked { origin: input.origin()?, seq: Seq(input.uint()?), stage: stage(input.byte()?)? },
             11 => Self::Rejected { origin: input.origin()?, seq: Seq(input.uint()?), error: decode_error(input)? },
             12 => Self::State(State::decode(input)?),
@@ -322,6 +321,18 @@ const PHASES: [Phase; 5] = [Phase::LocalOnly, Phase::Offline, Phase::Connecting,
 
 fn flag(input: &mut Reader<'_>) -> Result<bool, Error> {
     Ok(input.byte()? != 0)
+}
+
+fn encode_settled(out: &mut Writer, settled: &[(Origin, Seq, Frontier)]) {
+    out.uint(settled.len() as u64);
+    for (origin, seq, place) in settled {
+        place.encode(out.fixed(origin.0).uint(seq.0));
+    }
+}
+
+fn decode_settled(input: &mut Reader<'_>) -> Result<Vec<(Origin, Seq, Frontier)>, Error> {
+    let settled = 0..input.count("settled origins", usize::MAX)?;
+    settled.map(|_| Ok((input.origin()?, Seq(input.uint()?), Frontier::decode(input)?))).collect()
 }
 
 fn encode_docs(out: &mut Writer, docs: &[DocName]) {

@@ -19,7 +19,23 @@ impl Replica {
             return;
         }
         self.relay_questions();
-        let state = State {
+        if self.tabs.told_state.as_ref() != Some(&self.tab_state()) {
+            self.tell_state();
+        }
+        if std::mem::take(&mut self.docs.has_moved) {
+            self.tell_held();
+        }
+    }
+
+    /// Where the link stands, and that this tab has it.
+    pub(super) fn tell_state(&mut self) {
+        let state = self.tab_state();
+        self.tabs.told_state = Some(state.clone());
+        self.tell_tabs(TabFrame::State(state));
+    }
+
+    fn tab_state(&self) -> State {
+        State {
             term: self.tabs.term,
             phase: self.link.phase(),
             is_paused: self.tabs.is_paused,
@@ -28,13 +44,6 @@ impl Replica {
             served: self.link.served().cloned().unwrap_or_default(),
             voters: self.link.voters(),
             error: self.link.blocked().cloned(),
-        };
-        if self.tabs.told_state.as_ref() != Some(&state) {
-            self.tabs.told_state = Some(state.clone());
-            self.tell_tabs(TabFrame::State(state));
-        }
-        if std::mem::take(&mut self.docs.has_moved) {
-            self.tell_held();
         }
     }
 
@@ -145,7 +154,8 @@ impl Replica {
         }
         self.tabs.told_docs.remove(&doc);
         self.docs.has_moved = true;
-        self.tell_tabs(TabFrame::Doc { to, doc, updates });
+        let heard = self.tabs.others.get(&to).map_or(0, |other| other.number);
+        self.tell_tabs(TabFrame::Doc { to, heard, doc, updates });
     }
 
     pub(super) fn tab_wants_no_more(&mut self, from: Origin, docs: &[DocName]) {

@@ -97,6 +97,20 @@ impl Replica {
         }
     }
 
+    /// Writes that come with documents: those that the holder tells follow them.
+    pub(super) fn take_settled(&mut self, from: Origin, settled: Vec<(Origin, Seq, Frontier)>) {
+        if self.tabs.holder != Some(from) || self.tabs.stores_all() {
+            return;
+        }
+        for (origin, seq, place) in settled {
+            if origin != self.tabs.own {
+                self.outbox.forget_unheard(origin, seq, &place);
+                let lane = self.outbox.lane_of(origin);
+                lane.heard = lane.heard.max(seq);
+            }
+        }
+    }
+
     pub(super) fn take_committed(&mut self, from: Origin, through: u64, settled: Vec<(Origin, Seq, Frontier)>) {
         if self.tabs.holder == Some(from) {
             self.tabs.uncommitted.retain(|(number, ..)| *number > through);
@@ -139,14 +153,14 @@ impl Replica {
     }
 
     /// What storage lacks of a document: with it, the document can be read.
-    pub(super) fn take_doc(&mut self, to: Origin, doc: DocName, updates: Updates, number: u64) {
-        if to != self.tabs.own || self.tabs.stores_all() {
+    pub(super) fn take_doc(&mut self, from: Origin, number: u64, heard: u64, doc: DocName, updates: Updates) {
+        if self.tabs.holder != Some(from) || self.tabs.stores_all() {
             return;
         }
         if !updates.updates.is_empty() {
             self.tabs.uncommitted.push((number, doc.clone(), updates.clone()));
         }
-        let shown = self.docs.answered(&doc, updates);
+        let shown = self.docs.answered(&doc, heard, updates);
         let mut news = News::default();
         for update in shown {
             news.add(None, &Part { doc: doc.clone(), update });

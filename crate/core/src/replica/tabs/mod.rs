@@ -164,6 +164,11 @@ impl Tabs {
         !self.others.is_empty()
     }
 
+    /// The number of this tab's last message.
+    pub(super) fn told_messages(&self) -> u64 {
+        self.number
+    }
+
     /// Whether that opening is a tab that lives.
     pub(super) fn is_alive(&self, origin: Origin) -> bool {
         self.others.contains_key(&origin)
@@ -275,8 +280,12 @@ impl Replica {
             TabFrame::Undone { origin } => self.rows_are_undone(origin),
             TabFrame::Want { docs } => self.tab_wants(from, docs),
             TabFrame::Unwant { docs } => self.tab_wants_no_more(from, &docs),
-            TabFrame::Doc { to, doc, updates } => self.take_doc(to, doc, updates, number),
+            TabFrame::Doc { to, heard, doc, updates } if to == self.tabs.own => {
+                self.take_doc(from, number, heard, doc, updates);
+            }
+            TabFrame::Doc { .. } => {}
             TabFrame::Updates { epoch, through, batch } => self.take_updates(number, epoch, through, batch),
+            TabFrame::Settled { settled } => self.take_settled(from, settled),
             TabFrame::Committed { through, settled } => self.take_committed(from, through, settled),
             TabFrame::Acked { origin, seq, stage } => self.take_acked(origin, seq, stage),
             TabFrame::Rejected { origin, seq, error } => self.tab_rejects(origin, seq, error),
@@ -334,7 +343,18 @@ impl Replica {
             true => self.outbox.lanes().map(|(origin, _)| origin).filter(|origin| !unstored(*origin)).collect(),
             false => lanes.clone(),
         };
+        let leads: Vec<_> = match is_holder {
+            true => lanes.iter().filter(|origin| unstored(**origin)).filter_map(settled).collect(),
+            false => Vec::new(),
+        };
         let settled: Vec<_> = known.iter().filter_map(settled).collect();
+        if is_holder {
+            // Before anything else: what a holder says counts only if it is known to be the holder.
+            self.tell_state();
+        }
+        if !leads.is_empty() {
+            self.tell_tabs(TabFrame::Settled { settled: leads });
+        }
         if let Some(replica) = self.peers.replica() {
             self.tell_tabs(TabFrame::Retained { replica });
         }
@@ -358,7 +378,6 @@ impl Replica {
         self.tabs.told = self.outbox.next_before();
         self.tell_tabs_what_peers_stored();
         if is_holder {
-            self.tabs.told_state = None;
             self.tabs.told_held = Default::default();
             self.tabs.told_docs.clear();
         } else {
