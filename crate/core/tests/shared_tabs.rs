@@ -495,3 +495,63 @@ fn who_slept_while_others_came_and_went_hears_where_everybody_stands() {
     assert_eq!(world.pending(1), 0);
     assert!(world.stage(1, seq).is_ok_and(|stage| stage >= Stage::Leader));
 }
+
+#[test]
+fn what_a_sleeper_told_last_is_not_lost_with_those_who_heard_it() {
+    for (is_deaf, dies) in [(true, true), (true, false), (false, true), (false, false)] {
+        let mut world = World::with_tabs(3, &["a"]);
+        world.clients[0].holds_commits = true;
+        world.write(0, "a", "heard and not stored");
+        world.settle();
+        world.clients[0].is_frozen = true;
+        world.tabs.loses = is_deaf.then_some(0);
+        world.advance(5_000);
+        let holder = world.tabs.holder.expect("somebody took the lock");
+        assert_ne!(holder, 0);
+        let mut awake = vec![1, 2];
+        if dies {
+            world.kill_tab(holder);
+            world.advance(5_000);
+            awake.retain(|client| *client != holder);
+        }
+        for client in &awake {
+            assert_eq!(world.content(*client, "a"), ["heard and not stored"], "{is_deaf} {dies} {client}");
+        }
+        world.tabs.loses = None;
+        world.clients[0].is_frozen = false;
+        commit_all(&mut world, 0);
+        world.write(0, "a", "after");
+        world.advance(5_000);
+        for client in [vec![0], awake].concat() {
+            let content = world.content(client, "a");
+            assert_eq!(content, ["after", "heard and not stored"], "{is_deaf} {dies} {client}");
+            assert_eq!(world.pending(client), 0, "{is_deaf} {dies} {client}");
+        }
+    }
+}
+
+#[test]
+fn who_wakes_deaf_tells_again_what_others_have_asked_for_meanwhile() {
+    let mut world = World::with_tabs(3, &["a"]);
+    world.clients[0].holds_commits = true;
+    world.write(0, "a", "heard and not stored");
+    world.settle();
+    world.clients[0].is_frozen = true;
+    world.tabs.loses = Some(0);
+    world.advance(5_000);
+    world.kill_tab(1);
+    // Nobody is left that heard it.
+    world.kill_tab(2);
+    let disk = world.clients[0].disk.clone();
+    let fresh = world.add_tab(&disk, &["a"]);
+    world.advance(5_000);
+    world.tabs.loses = None;
+    world.clients[0].is_frozen = false;
+    commit_all(&mut world, 0);
+    world.write(0, "a", "after");
+    world.advance(5_000);
+    for client in [0, fresh] {
+        assert_eq!(world.content(client, "a"), ["after", "heard and not stored"], "{client}");
+        assert_eq!(world.pending(client), 0, "{client}");
+    }
+}

@@ -255,6 +255,8 @@ impl Replica {
             }
         }
         if has_missed {
+            // It may have been asked where it stands.
+            self.tell_where_this_stands();
             self.resynchronise();
         }
         if self.tabs.holder == Some(from) {
@@ -387,7 +389,7 @@ impl Replica {
 
     /// Something that others told was not heard here.
     fn resynchronise(&mut self) {
-        self.tell_tabs(TabFrame::Hello);
+        self.say_hello();
         if !self.tabs.stores_all() {
             let own = self.tabs.own;
             let was_foreign = std::mem::take(&mut self.outbox.lane_of(own).is_foreign);

@@ -144,9 +144,11 @@ impl Replica {
         }
         self.tabs.role = Role::Holder;
         self.tabs.holder = Some(self.tabs.own);
-        self.tabs.told_state = None;
         self.tabs.told_held = Default::default();
         self.tabs.told_docs.clear();
+        self.link.take_over(self.config.has_leader, self.tabs.is_paused || self.tabs.is_leaving, now);
+        // First, since others begin anew with another holder, and forget what they have heard before.
+        self.tell_state();
         for (_, doc, updates) in std::mem::take(&mut self.tabs.uncommitted) {
             self.persister.add_updates(doc, updates);
         }
@@ -175,7 +177,6 @@ impl Replica {
             .collect();
         wanted.into_iter().for_each(|(origin, doc)| self.serve_doc(origin, doc));
         self.questions_are_lost();
-        self.link.take_over(self.config.has_leader, self.tabs.is_paused || self.tabs.is_leaving, now);
         self.check_link(now);
         self.is_changed = true;
         true
