@@ -6,7 +6,7 @@ use headwater_core::Origin;
 use headwater_core::replica::Input;
 use headwater_core::wire::Reader;
 
-const KINDS: [&str; 24] = [
+const KINDS: [&str; 26] = [
     "hello",
     "bye",
     "writes",
@@ -31,6 +31,8 @@ const KINDS: [&str; 24] = [
     "retained",
     "nudge",
     "peer-doc",
+    "peer-stored",
+    "settled",
 ];
 
 /// What kind of message it is, by its number in the channel's format.
@@ -54,7 +56,8 @@ impl World {
             }
             let bytes = self.bug_in_channel(bytes);
             let at = self.now + self.rng.below(u64::from(self.plan.shape.delay_ms) + 1);
-            let last = self.tabs[tab].channel_at.entry(other).or_default();
+            // A browser has one queue for all of a channel: everybody hears everything in the same order.
+            let last = &mut self.tabs[other].channel_at;
             let at = at.max(*last);
             *last = at;
             self.at(at, Event::Feed(other, Input::Tab { bytes }));

@@ -10,6 +10,7 @@ impl World {
         let device = a as usize % self.devices.len();
         // Some sleep for longer than others wait for a sign of life.
         let span = [20, 300, 2_500, 4_000, 8_000, 15_000][b as usize % 6] + u64::from(b % 97);
+        let is_deaf = (b / 6).is_multiple_of(3);
         match step.kind {
             Kind::Kill => {
                 let Some(tab) = self.pick(a) else { return false };
@@ -24,12 +25,12 @@ impl World {
             }
             Kind::Freeze => {
                 let Some(tab) = self.pick(a).filter(|tab| self.is_awake(*tab)) else { return false };
-                self.freeze(tab, span);
+                self.freeze(tab, span, is_deaf);
                 true
             }
             Kind::FreezeHolder => {
                 let Some(tab) = self.devices[device].holder.filter(|tab| self.is_awake(*tab)) else { return false };
-                self.freeze(tab, span);
+                self.freeze(tab, span, is_deaf);
                 true
             }
             Kind::KillHolder => {

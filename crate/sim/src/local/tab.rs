@@ -94,6 +94,8 @@ pub struct Tab {
     pub is_alive: bool,
     /// Until when nothing of it runs.
     pub frozen_until: u64,
+    /// Whether what others tell it meanwhile is lost.
+    pub is_deaf: bool,
     /// What came while it was frozen.
     pub missed: VecDeque<Input>,
     /// Whether it is being closed.
@@ -106,8 +108,8 @@ pub struct Tab {
     pub begun: u64,
     /// When its last question to storage is answered, and its last commit is told.
     pub told_at: u64,
-    /// When the last message of this tab reaches each other one.
-    pub channel_at: BTreeMap<usize, u64>,
+    /// When the last message of the channel reaches it.
+    pub channel_at: u64,
     /// Tabs whose end it wants to hear of.
     pub watches: BTreeSet<Origin>,
     /// Its connection.
@@ -136,13 +138,14 @@ impl World {
             core: Replica::new(config),
             is_alive: true,
             frozen_until: 0,
+            is_deaf: false,
             missed: VecDeque::new(),
             is_leaving: false,
             docs: vec![None; self.docs.len()],
             commits: VecDeque::new(),
             begun: 0,
             told_at: 0,
-            channel_at: BTreeMap::new(),
+            channel_at: 0,
             watches: BTreeSet::new(),
             conn: None,
             waits: BTreeMap::new(),
@@ -284,9 +287,11 @@ impl World {
         }
     }
 
-    /// Nothing of a tab runs for a while.
-    pub fn freeze(&mut self, tab: usize, span: u64) {
-        self.note(|| format!("tab {tab} is frozen for {span} ms"));
+    /// Nothing of a tab runs for a while. What is told meanwhile waits for it; if it is deaf, nobody keeps that, as where a
+    /// debugger halts a page.
+    pub fn freeze(&mut self, tab: usize, span: u64, is_deaf: bool) {
+        self.note(|| format!("tab {tab} is frozen{} for {span} ms", if is_deaf { ", deaf" } else { "" }));
+        self.tabs[tab].is_deaf = is_deaf;
         self.tabs[tab].frozen_until = self.now + span;
         // What its page had not handed over yet waits with it.
         let first = self.rng.below(self.tabs[tab].commits.len() as u64 + 1) as usize;
@@ -302,8 +307,10 @@ impl World {
         self.note(|| format!("tab {tab} goes on"));
         self.tabs[tab].frozen_until = 0;
         self.release_commits(tab);
+        let is_deaf = std::mem::take(&mut self.tabs[tab].is_deaf);
         let missed = std::mem::take(&mut self.tabs[tab].missed);
-        missed.into_iter().for_each(|input| self.feed(tab, input));
+        let missed = missed.into_iter().filter(|input| !is_deaf || !matches!(input, Input::Tab { .. }));
+        missed.for_each(|input| self.feed(tab, input));
         if self.tabs[tab].is_alive {
             self.feed(tab, Input::Tick);
             self.drain(tab);
