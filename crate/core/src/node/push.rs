@@ -96,7 +96,9 @@ impl Node {
             Outcome::Taken => {}
             Outcome::Rejected { origin, seq, error } => {
                 let connection = self.conn(conn);
-                connection.halted.insert(origin);
+                // What is on its way may build on it, whichever origin's it is.
+                let pushed: Vec<Origin> = connection.own.keys().copied().collect();
+                connection.halted.extend(pushed);
                 connection.is_changed = true;
                 self.send(conn, &NodeFrame::Rejected { origin, seq, error });
             }

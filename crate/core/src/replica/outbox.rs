@@ -33,6 +33,8 @@ pub(super) struct Lane {
     resumes: bool,
     /// Nothing is sent before this many commits are durable.
     pub(super) holds_for: Option<u64>,
+    /// Nothing is sent before its tab has done what follows from a message: who told that, and which it was.
+    pub(super) held_by: Option<(Origin, u64)>,
     /// Everything up to here has been put into a commit.
     pub(super) rowed: Seq,
     /// The stored rows, by first and last write.
@@ -103,15 +105,16 @@ impl Lane {
         self.rejected.iter().map(|(seq, error)| (*seq, error))
     }
 
+    fn remember_rejection(&mut self, seq: Seq, error: Error) {
+        self.rejected.insert(seq, error);
+        if self.rejected.len() > REJECTIONS_KEPT {
+            self.rejected.pop_first();
+        }
+    }
+
     /// How far the stage has come.
     pub(super) fn reached(&self, stage: Stage) -> Seq {
         self.reached[stage as usize]
-    }
-
-    /// What has been sent on this connection and is not settled.
-    fn in_flight(&self) -> usize {
-        let sent = self.pending.iter().take_while(|entry| entry.write.seq <= self.sent);
-        sent.map(|entry| entry.write.weight()).sum()
     }
 }
 
@@ -267,7 +270,12 @@ impl Outbox {
 
     /// A write of another opening, from whoever has it. Answers whether it was not known.
     pub(super) fn hear(&mut self, write: &Write, unix_ms: u64) -> bool {
-        let is_new = self.lane(write.origin).heard < write.seq;
+        let lane = self.lane(write.origin);
+        let is_rejected = lane.rejected.contains_key(&write.seq);
+        let is_new = lane.heard < write.seq && !is_rejected;
+        if is_rejected {
+            lane.heard = lane.heard.max(write.seq);
+        }
         if is_new {
             self.enter(write.clone(), unix_ms);
             #[cfg(feature = "bugs")]
@@ -387,9 +395,13 @@ impl Outbox {
         }
         let (heard, settled) = (lane.heard, lane.settled);
         let is_here = |lane: &Lane, seq| lane.pending.binary_search_by_key(&seq, |entry| entry.write.seq).is_ok();
-        let stands =
-            batch.writes.iter().all(|write| write.seq > heard || write.seq <= settled || is_here(lane, write.seq));
-        let new: Vec<Write> = batch.writes.into_iter().filter(|write| write.seq > heard).collect();
+        let is_rejected = |lane: &Lane, seq| lane.rejected.contains_key(&seq);
+        let stands = batch.writes.iter().all(|write| {
+            let is_known = write.seq <= settled || is_here(lane, write.seq);
+            is_known || (write.seq > heard && !is_rejected(lane, write.seq))
+        });
+        let is_new = |write: &Write| write.seq > heard && !is_rejected(lane, write.seq);
+        let new: Vec<Write> = batch.writes.into_iter().filter(is_new).collect();
         new.iter().for_each(|write| self.enter(write.clone(), unix_ms));
         self.advance(origin, last, Stage::Local);
         Ok(Taken { new, stands })
@@ -483,8 +495,7 @@ impl Outbox {
         let origin = first.1;
         let in_flight = self.bytes_in_flight;
         let lane = self.lanes.get_mut(&origin)?;
-        // A foreign lane waits until its tab says so.
-        if lane.holds_for == Some(u64::MAX) {
+        if lane.held_by.is_some() {
             return None;
         }
         if lane.holds_for.take_if(|commits| *commits <= commits_done).is_none() && lane.holds_for.is_some() {
@@ -510,7 +521,7 @@ impl Outbox {
 
     /// The node takes nothing more of what was sent: it is sent anew.
     pub(super) fn rewind(&mut self) {
-        for lane in self.lanes.values_mut().filter(|lane| lane.in_flight() > 0) {
+        for lane in self.lanes.values_mut() {
             lane.sent = Seq(0);
             lane.resumes = true;
         }
@@ -569,6 +580,24 @@ impl Outbox {
         self.undoing.push(Undoing { origin, seq, error, stage });
     }
 
+    /// A write that is not here is rejected: if somebody who has not heard of that tells it, it does not come here.
+    pub(super) fn reject_unheard(&mut self, origin: Origin, seq: Seq, error: Error) {
+        let is_undoing = self.is_undoing(origin, seq);
+        let lane = self.lane(origin);
+        if lane.settled < seq && !is_undoing {
+            lane.remember_rejection(seq, error);
+        }
+    }
+
+    /// Writes that were rejected lately.
+    pub(super) fn all_rejections(&self) -> Vec<(Origin, Seq, Error)> {
+        let undoing = self.undoing.iter().map(|undoing| (undoing.origin, undoing.seq, undoing.error.clone()));
+        let of = |(origin, lane): (&Origin, &Lane)| {
+            lane.rejections().map(|(seq, error)| (*origin, seq, error.clone())).collect::<Vec<_>>()
+        };
+        self.lanes.iter().flat_map(of).chain(undoing).collect()
+    }
+
     /// Whether the write is rejected and its documents still show it.
     pub(super) fn is_undoing(&self, origin: Origin, seq: Seq) -> bool {
         self.find_undoing(origin, seq).is_some()
@@ -584,11 +613,7 @@ impl Outbox {
         let undone: Vec<(Origin, Seq, Error)> =
             undone.into_iter().map(|undoing| (undoing.origin, undoing.seq, undoing.error)).collect();
         for (origin, seq, error) in &undone {
-            let lane = self.lane(*origin);
-            lane.rejected.insert(*seq, error.clone());
-            if lane.rejected.len() > REJECTIONS_KEPT {
-                lane.rejected.pop_first();
-            }
+            self.lane(*origin).remember_rejection(*seq, error.clone());
         }
         undone
     }

@@ -18,17 +18,22 @@ impl Replica {
     pub(super) fn reject(&mut self, origin: Origin, seq: Seq, error: Error) {
         for (origin, seq, error) in self.take_back(origin, seq, error, |_| true) {
             self.tell_rejected(origin, seq, &error);
+            self.hold_tabs();
         }
     }
 
     /// Another tab or peer names a write that is taken back. `from` is the link that it came by.
     pub(super) fn reject_named(&mut self, origin: Origin, seq: Seq, error: Error) -> bool {
         let own = self.config.origin;
-        let taken_back = self.take_back(origin, seq, error, |other| other == own);
+        let taken_back = self.take_back(origin, seq, error.clone(), |other| other == own);
         let is_news = !taken_back.is_empty();
+        if !is_news {
+            self.outbox.reject_unheard(origin, seq, error);
+        }
         for (other, at, error) in taken_back {
             if (other, at) != (origin, seq) {
                 self.tell_rejected(other, at, &error);
+                self.hold_tabs();
             }
         }
         is_news
@@ -91,9 +96,7 @@ impl Replica {
     pub(super) fn outbox_rows_are_stale(&mut self, origin: Origin, holds_for: u64) {
         let Some(lane) = self.outbox.get_mut(origin) else { return };
         if lane.is_foreign {
-            // Its own tab does that, and says when it is done.
-            lane.holds_for = Some(u64::MAX);
-            return;
+            return; // Its own tab does that, and says when it is done.
         }
         self.tabs.removes_rows(origin);
         lane.holds_for = Some(holds_for);

@@ -10,7 +10,7 @@ use crate::error::{Code, Error};
 use crate::frontier::Frontier;
 use crate::ids::{ConnId, Epoch, Millis, Origin, Seq};
 use crate::limits::{FORWARDED_PUSHES_MAX, GATHER_BYTES_MAX};
-use crate::sorted::Set;
+use crate::sorted::{Map, Set};
 use std::collections::VecDeque;
 
 /// How many bytes go in one call, give or take a push.
@@ -100,8 +100,8 @@ impl Node {
         if !self.conns.contains_key(&conn) {
             return;
         }
-        if let Outcome::Rejected { origin, .. } = outcome {
-            self.drop_waiting(push.conn, origin);
+        if let Outcome::Rejected { .. } = outcome {
+            self.drop_waiting(push.conn);
         }
         let (origin, last) = push.ends();
         if let Err(error) = self.end_push(conn, origin, last, outcome) {
@@ -110,14 +110,16 @@ impl Node {
         self.attach_if_changed(conn);
     }
 
-    // What followed a refused write is ignored until it is sent again.
-    fn drop_waiting(&mut self, conn: u64, origin: Origin) {
+    // What followed a refused write is ignored, of each origin until it is sent again.
+    fn drop_waiting(&mut self, conn: u64) {
         let forwarding = &mut self.g().forwarding;
-        let mut is_resumed = false;
-        let is_of = |push: &Forwarded| push.conn == conn && push.batch.writes[0].origin == origin;
+        let mut resumed: Set<Origin> = Set::default();
         forwarding.waiting.retain(|push| {
-            is_resumed |= is_of(push) && push.resume;
-            !is_of(push) || is_resumed
+            let origin = push.batch.writes[0].origin;
+            if push.conn == conn && push.resume {
+                resumed.insert(origin);
+            }
+            push.conn != conn || resumed.contains(&origin)
         });
         forwarding.count();
     }
@@ -212,16 +214,18 @@ impl Node {
             let error = self.g_ref().not_leader();
             return self.refuse_call(call, error);
         }
-        let mut halted: Set<(u64, Origin)> = Set::default();
+        // Connections with a refusal, and the origins that have resumed since.
+        let mut halted: Map<u64, Set<Origin>> = Map::default();
         let mut outcomes = Vec::with_capacity(pushes.len());
         for Forwarded { conn, resume, prev, batch } in pushes {
-            let key = (conn, batch.writes[0].origin);
-            if resume {
-                halted.remove(&key);
+            let origin = batch.writes[0].origin;
+            if let Some(resumed) = halted.get_mut(&conn).filter(|_| resume) {
+                resumed.insert(origin);
             }
-            let outcome = if halted.contains(&key) { Outcome::Taken } else { self.append(resume, prev, batch).0 };
+            let is_ignored = halted.get(&conn).is_some_and(|resumed| !resumed.contains(&origin));
+            let outcome = if is_ignored { Outcome::Taken } else { self.append(resume, prev, batch).0 };
             if !matches!(outcome, Outcome::Taken) {
-                halted.insert(key);
+                halted.insert(conn, Set::default());
             }
             outcomes.push(outcome);
         }

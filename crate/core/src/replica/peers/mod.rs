@@ -588,6 +588,7 @@ impl Replica {
         if self.reject_named(origin, seq, error.clone()) {
             self.tell_peers_rejected(origin, seq, &error);
             self.tell_others(|| TabFrame::Rejected { origin, seq, error: error.clone() });
+            self.hold_tabs();
         }
     }
 

@@ -38,8 +38,8 @@ pub(in crate::replica) enum TabFrame {
     Writes { prev: Seq, unix_ms: u64, batch: Batch },
     /// What I store of this origin is durable up to here.
     Stored { origin: Origin, seq: Seq },
-    /// Rejected writes of this origin have left storage.
-    Undone { origin: Origin },
+    /// What follows from rejections is done, also in storage, as far as these tabs have told of them up to these messages.
+    Undone { of: Vec<(Origin, u64)> },
     /// I have these documents open.
     Want { docs: Vec<DocName> },
     /// I have closed these.
@@ -135,8 +135,11 @@ impl TabFrame {
             Self::Stored { origin, seq } => {
                 out.byte(3).fixed(origin.0).uint(seq.0);
             }
-            Self::Undone { origin } => {
-                out.byte(4).fixed(origin.0);
+            Self::Undone { of } => {
+                out.byte(4).uint(of.len() as u64);
+                for (origin, number) in of {
+                    out.fixed(origin.0).uint(*number);
+                }
             }
             Self::Want { docs } => encode_docs(out.byte(5), docs),
             Self::Unwant { docs } => encode_docs(out.byte(6), docs),
@@ -217,7 +220,10 @@ impl TabFrame {
                 Self::Writes { prev, unix_ms, batch }
             }
             3 => Self::Stored { origin: input.origin()?, seq: Seq(input.uint()?) },
-            4 => Self::Undone { origin: input.origin()? },
+            4 => {
+                let of = 0..input.count("tabs", usize::MAX)?;
+                Self::Undone { of: of.map(|_| Ok((input.origin()?, input.uint()?))).collect::<Result<_, Error>>()? }
+            }
             5 => Self::Want { docs: decode_docs(input)? },
             6 => Self::Unwant { docs: decode_docs(input)? },
             7 => {

@@ -14,6 +14,7 @@ use std::rc::Rc;
 impl Replica {
     /// What has changed since the others were told.
     pub(in crate::replica) fn tell_members(&mut self) {
+        self.tell_undone();
         self.tell_new_writes();
         if !self.tabs.is_holder() || !self.tabs.has_others() {
             return;
@@ -124,10 +125,7 @@ impl Replica {
         if self.tabs.is_holder() {
             self.tell_others(|| TabFrame::Committed { through, settled });
         }
-        if std::mem::take(&mut self.tabs.undoes.1) {
-            let origin = self.tabs.own;
-            self.tell_others(|| TabFrame::Undone { origin });
-        }
+        self.tabs.owes_undone |= std::mem::take(&mut self.tabs.undoes.1);
     }
 
     pub(in crate::replica) fn tell_rejected(&mut self, origin: Origin, seq: Seq, error: &Error) {

@@ -83,17 +83,47 @@ impl Replica {
         }
     }
 
-    pub(super) fn tab_rejects(&mut self, origin: Origin, seq: Seq, error: Error) {
-        // Whoever sends the lane waits for the answer of whoever stores it, even if there is nothing left to remove.
-        self.tabs.removes_rows(origin);
+    pub(super) fn tab_rejects(&mut self, from: Origin, number: u64, (origin, seq, error): (Origin, Seq, Error)) {
+        self.tabs.rejecters.insert(from, number);
+        self.tabs.owes_undone = true;
+        self.hold_tabs_for(from, number);
         if self.reject_named(origin, seq, error.clone()) {
             self.tell_peers_rejected(origin, seq, &error);
         }
     }
 
-    pub(super) fn rows_are_undone(&mut self, origin: Origin) {
-        if let Some(lane) = self.outbox.get_mut(origin).filter(|lane| lane.is_foreign) {
-            lane.holds_for = None;
+    /// This tab has told of a rejection, or follows one that it was told of.
+    pub(in crate::replica) fn hold_tabs(&mut self) {
+        let (own, number) = (self.tabs.own, self.tabs.number);
+        if self.tabs.role != Role::Alone {
+            self.tabs.rejecters.insert(own, number);
+            self.tabs.owes_undone = true;
+            self.hold_tabs_for(own, number);
+        }
+    }
+
+    /// What another tab writes before it has heard of a rejection may build on what was rejected: it waits until that tab
+    /// says that it knows, and its storage too.
+    fn hold_tabs_for(&mut self, by: Origin, number: u64) {
+        let others = &self.tabs.others;
+        let lanes = self.outbox.lanes_mut().filter(|(origin, lane)| lane.is_foreign && others.contains_key(origin));
+        lanes.for_each(|(_, lane)| lane.held_by = Some((by, number)));
+    }
+
+    pub(super) fn rows_are_undone(&mut self, from: Origin, of: &[(Origin, u64)]) {
+        if let Some(lane) = self.outbox.get_mut(from).filter(|lane| lane.is_foreign) {
+            lane.held_by = lane.held_by.filter(|(by, held)| !of.iter().any(|(other, at)| other == by && at >= held));
+        }
+    }
+
+    /// Says that what follows from rejections is done, if it is.
+    pub(super) fn tell_undone(&mut self) {
+        if self.tabs.owes_undone && self.tabs.undoes == (false, false) {
+            self.tabs.owes_undone = false;
+            let of: Vec<_> = self.tabs.rejecters.iter().map(|(origin, number)| (*origin, *number)).collect();
+            if !of.is_empty() {
+                self.tell_others(|| TabFrame::Undone { of });
+            }
         }
     }
 

@@ -97,6 +97,10 @@ pub(super) struct Tabs {
     asks: Vec<(Origin, Vec<u8>)>,
     /// Whether rows of rejected writes leave storage with the next commit, and with the running one.
     undoes: (bool, bool),
+    /// The last message of each tab, this one too, that told of a rejection, and whether the others wait to hear that what
+    /// follows from them is done.
+    rejecters: Map<Origin, u64>,
+    owes_undone: bool,
 }
 
 impl Tabs {
@@ -125,6 +129,8 @@ impl Tabs {
             relayed: Map::default(),
             asks: Vec::new(),
             undoes: (false, false),
+            rejecters: Map::default(),
+            owes_undone: false,
         }
     }
 
@@ -279,7 +285,7 @@ impl Replica {
             TabFrame::Bye => {}
             TabFrame::Writes { prev, unix_ms, batch } => self.take_writes(prev, unix_ms, batch),
             TabFrame::Stored { origin, seq } => self.other_reached(origin, seq, Stage::Local),
-            TabFrame::Undone { origin } => self.rows_are_undone(origin),
+            TabFrame::Undone { of } => self.rows_are_undone(from, &of),
             TabFrame::Want { docs } => self.tab_wants(from, docs),
             TabFrame::Unwant { docs } => self.tab_wants_no_more(from, &docs),
             TabFrame::Doc { to, heard, doc, updates } if to == self.tabs.own => {
@@ -290,7 +296,7 @@ impl Replica {
             TabFrame::Settled { settled } => self.take_settled(from, settled),
             TabFrame::Committed { through, settled } => self.take_committed(from, through, settled),
             TabFrame::Acked { origin, seq, stage } => self.take_acked(origin, seq, stage),
-            TabFrame::Rejected { origin, seq, error } => self.tab_rejects(origin, seq, error),
+            TabFrame::Rejected { origin, seq, error } => self.tab_rejects(from, number, (origin, seq, error)),
             TabFrame::State(state) => self.take_state(from, state, now),
             TabFrame::Held { stream, leader_end, docs } => self.take_held(from, stream, &leader_end, docs),
             TabFrame::Ask { frame } => self.tab_asks(from, frame),
@@ -350,6 +356,8 @@ impl Replica {
             false => Vec::new(),
         };
         let settled: Vec<_> = known.iter().filter_map(settled).collect();
+        let mut rejections = self.outbox.all_rejections();
+        rejections.retain(|(origin, ..)| mine(*origin));
         if is_holder {
             // Before anything else: what a holder says counts only if it is known to be the holder.
             self.tell_state();
@@ -361,6 +369,10 @@ impl Replica {
             self.tell_tabs(TabFrame::Retained { replica });
         }
         self.tell_tabs(TabFrame::Committed { through: 0, settled });
+        for (origin, seq, error) in rejections {
+            self.tell_tabs(TabFrame::Rejected { origin, seq, error });
+        }
+        self.tabs.owes_undone = true;
         for origin in known {
             if let Some((stage, seq)) = self.outbox.get(origin).and_then(|lane| lane.best_stage()) {
                 self.tell_tabs(TabFrame::Acked { origin, seq, stage });

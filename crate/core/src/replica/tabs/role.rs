@@ -83,7 +83,7 @@ impl Replica {
             lane.is_foreign = false;
             lane.rows.clear();
             lane.rowed = Seq(0);
-            lane.holds_for = lane.holds_for.filter(|commits| *commits != u64::MAX);
+            lane.held_by = None;
         }
         for row in rows {
             let Some(origin) = store::origin_of_key(&row.key) else { continue };
