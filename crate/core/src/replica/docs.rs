@@ -379,9 +379,12 @@ impl Replica {
 
     pub(super) fn rebuild_doc(&mut self, name: &DocName) {
         let loading = self.first_loading();
-        let Some(doc) = self.docs.open.get_mut(name).filter(|doc| doc.is_shown && doc.loading == Loading::Done) else {
+        let Some(doc) = self.docs.open.get_mut(name).filter(|doc| doc.is_shown) else { return };
+        if doc.loading != Loading::Done {
+            // It is being read: for the first time, or to make up for what was missed.
+            doc.is_rebuilding |= doc.is_refreshing;
             return;
-        };
+        }
         doc.loading = loading;
         doc.is_rebuilding = true;
         if loading != Loading::Wanted {

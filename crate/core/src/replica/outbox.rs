@@ -58,6 +58,8 @@ pub(super) struct Lane {
     /// after a failover, so it has none here.
     place: Frontier,
     rejected: Map<Seq, Error>,
+    /// Writes of another tab that documents show and of which it is not known here any more what became.
+    unsure: Vec<Write>,
 }
 
 impl Lane {
@@ -271,6 +273,7 @@ impl Outbox {
     /// A write of another opening, from whoever has it. Answers whether it was not known.
     pub(super) fn hear(&mut self, write: &Write, unix_ms: u64) -> bool {
         let lane = self.lane(write.origin);
+        lane.unsure.retain(|unsure| unsure.seq != write.seq);
         let is_rejected = lane.rejected.contains_key(&write.seq);
         let is_new = lane.heard < write.seq && !is_rejected;
         if is_rejected {
@@ -327,7 +330,9 @@ impl Outbox {
         }
         for (_, lane) in self.lanes.iter_mut().filter(|(_, lane)| lane.is_foreign) {
             lane.heard = lane.settled;
-            gone.extend(lane.pending.drain(..).map(|entry| entry.write));
+            let forgotten: Vec<Write> = lane.pending.drain(..).map(|entry| entry.write).collect();
+            lane.unsure.extend(forgotten.iter().cloned());
+            gone.extend(forgotten);
         }
         self.removed(&gone);
     }
@@ -413,7 +418,7 @@ impl Outbox {
     }
 
     fn lane(&mut self, origin: Origin) -> &mut Lane {
-        self.lanes.get_or_default(origin)
+        self.lanes.get_or_insert_with(origin, || Lane { resumes: true, ..Lane::default() })
     }
 
     pub(super) fn get(&self, origin: Origin) -> Option<&Lane> {
@@ -542,6 +547,7 @@ impl Outbox {
         lane.settled = lane.settled.max(seq);
         lane.heard = lane.heard.max(seq);
         lane.place.join(place);
+        lane.unsure.retain(|write| write.seq > seq);
         let settled = lane.pending.partition_point(|entry| entry.write.seq <= seq);
         let settled: Vec<Entry> = lane.pending.drain(..settled).collect();
         if retains {
@@ -580,13 +586,17 @@ impl Outbox {
         self.undoing.push(Undoing { origin, seq, error, stage });
     }
 
-    /// A write that is not here is rejected: if somebody who has not heard of that tells it, it does not come here.
-    pub(super) fn reject_unheard(&mut self, origin: Origin, seq: Seq, error: Error) {
+    /// A write that is not here is rejected: if somebody who has not heard of that tells it, it does not come here. Answers
+    /// which documents may show it.
+    pub(super) fn reject_unheard(&mut self, origin: Origin, seq: Seq, error: Error) -> Vec<DocName> {
         let is_undoing = self.is_undoing(origin, seq);
         let lane = self.lane(origin);
         if lane.settled < seq && !is_undoing {
             lane.remember_rejection(seq, error);
         }
+        let at = lane.unsure.iter().position(|write| write.seq == seq);
+        let shown = at.map(|at| lane.unsure.remove(at));
+        shown.into_iter().flat_map(|write| write.parts).map(|part| part.doc).collect()
     }
 
     /// Writes that were rejected lately.

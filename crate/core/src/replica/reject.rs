@@ -28,7 +28,8 @@ impl Replica {
         let taken_back = self.take_back(origin, seq, error.clone(), |other| other == own);
         let is_news = !taken_back.is_empty();
         if !is_news {
-            self.outbox.reject_unheard(origin, seq, error);
+            let shown = self.outbox.reject_unheard(origin, seq, error);
+            shown.iter().for_each(|doc| self.rebuild_doc(doc));
         }
         for (other, at, error) in taken_back {
             if (other, at) != (origin, seq) {

@@ -371,6 +371,7 @@ impl Replica {
         self.tell_tabs(TabFrame::Committed { through: 0, settled });
         for (origin, seq, error) in rejections {
             self.tell_tabs(TabFrame::Rejected { origin, seq, error });
+            self.hold_tabs();
         }
         self.tabs.owes_undone = true;
         for origin in known {
