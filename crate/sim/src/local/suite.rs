@@ -10,7 +10,7 @@ use crate::suite::on_threads;
 pub const FIXED_SEEDS: u64 = 2_000;
 
 /// Those of them that break a promise: faults of the replica that are not mended yet. Whoever mends one takes its seeds out.
-pub const OPEN: &[u64] = &[21, 1809, 1984];
+pub const OPEN: &[u64] = &[1101, 1475, 1481];
 
 /// The sums of many runs.
 #[derive(Debug, Default)]
