@@ -555,3 +555,56 @@ fn who_wakes_deaf_tells_again_what_others_have_asked_for_meanwhile() {
         assert_eq!(world.pending(client), 0, "{client}");
     }
 }
+
+#[test]
+fn what_builds_on_a_write_is_taken_back_also_where_its_refusal_was_missed() {
+    let mut world = World::with_tabs(3, &["a"]);
+    world.offline(0);
+    world.write(1, "a", "good");
+    let bad = world.write(1, "a", "bad");
+    world.settle();
+    assert_eq!(world.content(2, "a").len(), 2);
+    world.node.check = crate::common::refuse_bad;
+    world.restart_node();
+    world.tabs.loses = Some(2);
+    world.clients[2].is_frozen = true;
+    world.online(0);
+    world.advance(30_000);
+    assert!(world.clients[0].replica.stage(world.clients[1].origin, bad).is_err());
+    world.tabs.loses = None;
+    world.clients[2].is_frozen = false;
+    let upon = world.write(2, "a", "upon it");
+    world.write(1, "a", "shows the gap");
+    world.advance(30_000);
+    for client in 0..3 {
+        assert_eq!(world.content(client, "a"), ["good", "shows the gap"], "{client}");
+        assert_eq!(world.pending(client), 0, "{client}");
+        assert!(world.clients[client].replica.stage(world.clients[2].origin, upon).is_err(), "{client}");
+    }
+    // Nobody is held up by it.
+    world.write(2, "a", "after");
+    world.advance(30_000);
+    assert!((0..3).all(|client| world.pending(client) == 0 && world.content(client, "a").len() == 3));
+}
+
+#[test]
+fn a_tab_whose_storage_has_failed_holds_up_nobody_when_its_write_is_refused() {
+    let mut world = World::with_tabs(2, &["a"]);
+    world.offline(0);
+    let error = headwater_core::Error::new(headwater_core::Code::Quota, "full");
+    let now = world.now;
+    world.clients[1].handle(Input::StorageFailed { error }, now);
+    world.write(1, "a", "bad");
+    world.settle();
+    world.node.check = crate::common::refuse_bad;
+    world.restart_node();
+    world.online(0);
+    world.advance(30_000);
+    world.write(1, "a", "after");
+    world.write(0, "a", "after that");
+    world.advance(30_000);
+    for client in 0..2 {
+        assert_eq!(world.content(client, "a"), ["after", "after that"], "{client}");
+        assert_eq!(world.pending(client), 0, "{client}");
+    }
+}

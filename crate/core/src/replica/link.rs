@@ -382,7 +382,11 @@ impl Replica {
                 self.stream_through_if_live(epoch, through);
                 self.reads_may_end();
             }
-            NodeFrame::Rejected { origin, seq, error } => self.reject(origin, seq, error),
+            NodeFrame::Rejected { origin, seq, error } => {
+                self.reject(origin, seq, error);
+                // The node ignores what was sent behind it, also where this replica had taken it back before.
+                self.outbox.rewind();
+            }
             NodeFrame::Reached { id, frontier } => {
                 self.link.works();
                 if !self.answer_tab(id, &Ok(frontier.clone())) {

@@ -33,8 +33,8 @@ pub(super) struct Lane {
     resumes: bool,
     /// Nothing is sent before this many commits are durable.
     pub(super) holds_for: Option<u64>,
-    /// Nothing is sent before its tab has done what follows from a message: who told that, and which it was.
-    pub(super) held_by: Option<(Origin, u64)>,
+    /// Nothing is sent before its tab has done what follows from these messages: who told them, and the last one of each.
+    pub(super) held_by: Map<Origin, u64>,
     /// Everything up to here has been put into a commit.
     pub(super) rowed: Seq,
     /// The stored rows, by first and last write.
@@ -59,7 +59,7 @@ pub(super) struct Lane {
     place: Frontier,
     rejected: Map<Seq, Error>,
     /// Writes of another tab that documents show and of which it is not known here any more what became.
-    unsure: Vec<Write>,
+    unsure: Vec<Entry>,
 }
 
 impl Lane {
@@ -273,7 +273,8 @@ impl Outbox {
     /// A write of another opening, from whoever has it. Answers whether it was not known.
     pub(super) fn hear(&mut self, write: &Write, unix_ms: u64) -> bool {
         let lane = self.lane(write.origin);
-        lane.unsure.retain(|unsure| unsure.seq != write.seq);
+        let unsure = lane.unsure.iter().position(|entry| entry.write.seq == write.seq);
+        let arrival = unsure.map(|at| lane.unsure.remove(at).arrival);
         let is_rejected = lane.rejected.contains_key(&write.seq);
         let is_new = lane.heard < write.seq && !is_rejected;
         if is_rejected {
@@ -281,6 +282,10 @@ impl Outbox {
         }
         if is_new {
             self.enter(write.clone(), unix_ms);
+            // What came after it then still came after it.
+            if let (Some(arrival), Some(entry)) = (arrival, self.lane(write.origin).pending.back_mut()) {
+                entry.arrival = arrival;
+            }
             #[cfg(feature = "bugs")]
             if crate::bugs::is_on(crate::bugs::Bug::PeerAcksEarly) {
                 self.is_stored(write.origin, write.seq);
@@ -330,9 +335,8 @@ impl Outbox {
         }
         for (_, lane) in self.lanes.iter_mut().filter(|(_, lane)| lane.is_foreign) {
             lane.heard = lane.settled;
-            let forgotten: Vec<Write> = lane.pending.drain(..).map(|entry| entry.write).collect();
-            lane.unsure.extend(forgotten.iter().cloned());
-            gone.extend(forgotten);
+            lane.unsure.extend(lane.pending.iter().cloned());
+            gone.extend(lane.pending.drain(..).map(|entry| entry.write));
         }
         self.removed(&gone);
     }
@@ -441,11 +445,11 @@ impl Outbox {
     pub(super) fn from(&self, origin: Origin, seq: Seq) -> Vec<&Write> {
         let lane = self.lanes.get(&origin).map(|lane| &lane.pending);
         let first = lane.and_then(|pending| pending.iter().find(|entry| entry.write.seq == seq));
-        first.map_or_else(Vec::new, |first| {
-            self.in_order(|entry| {
-                entry.arrival >= first.arrival && self.is_pending(entry.write.origin, entry.write.seq)
-            })
-        })
+        first.map_or_else(Vec::new, |first| self.pending_since(first.arrival))
+    }
+
+    fn pending_since(&self, arrival: u64) -> Vec<&Write> {
+        self.in_order(|entry| entry.arrival >= arrival && self.is_pending(entry.write.origin, entry.write.seq))
     }
 
     fn in_order(&self, is_meant: impl Fn(&Entry) -> bool) -> Vec<&Write> {
@@ -500,7 +504,7 @@ impl Outbox {
         let origin = first.1;
         let in_flight = self.bytes_in_flight;
         let lane = self.lanes.get_mut(&origin)?;
-        if lane.held_by.is_some() {
+        if !lane.held_by.is_empty() {
             return None;
         }
         if lane.holds_for.take_if(|commits| *commits <= commits_done).is_none() && lane.holds_for.is_some() {
@@ -547,7 +551,7 @@ impl Outbox {
         lane.settled = lane.settled.max(seq);
         lane.heard = lane.heard.max(seq);
         lane.place.join(place);
-        lane.unsure.retain(|write| write.seq > seq);
+        lane.unsure.retain(|entry| entry.write.seq > seq);
         let settled = lane.pending.partition_point(|entry| entry.write.seq <= seq);
         let settled: Vec<Entry> = lane.pending.drain(..settled).collect();
         if retains {
@@ -587,16 +591,18 @@ impl Outbox {
     }
 
     /// A write that is not here is rejected: if somebody who has not heard of that tells it, it does not come here. Answers
-    /// which documents may show it.
-    pub(super) fn reject_unheard(&mut self, origin: Origin, seq: Seq, error: Error) -> Vec<DocName> {
+    /// which documents may show it, and what came here after it.
+    pub(super) fn reject_unheard(&mut self, origin: Origin, seq: Seq, error: Error) -> (Set<DocName>, Vec<&Write>) {
         let is_undoing = self.is_undoing(origin, seq);
         let lane = self.lane(origin);
         if lane.settled < seq && !is_undoing {
             lane.remember_rejection(seq, error);
         }
-        let at = lane.unsure.iter().position(|write| write.seq == seq);
-        let shown = at.map(|at| lane.unsure.remove(at));
-        shown.into_iter().flat_map(|write| write.parts).map(|part| part.doc).collect()
+        let mut shown = Set::default();
+        let Some(at) = lane.unsure.iter().position(|entry| entry.write.seq == seq) else { return (shown, Vec::new()) };
+        let entry = lane.unsure.remove(at);
+        shown.extend(entry.write.parts.into_iter().map(|part| part.doc));
+        (shown, self.pending_since(entry.arrival))
     }
 
     /// Writes that were rejected lately.

@@ -207,6 +207,7 @@ impl Replica {
     pub(super) fn storage_failed(&mut self, error: Error) {
         self.persister.committing = None;
         self.persister.failure = Some(error.clone());
+        self.tabs.removes_no_rows();
         self.is_changed = true;
         self.fail_stage_waits(Stage::Local, &error);
         self.docs_failed(&error);

@@ -22,15 +22,11 @@ impl Replica {
         }
     }
 
-    /// Another tab or peer names a write that is taken back. `from` is the link that it came by.
+    /// Another tab or peer names a write that is taken back. Answers whether that was news.
     pub(super) fn reject_named(&mut self, origin: Origin, seq: Seq, error: Error) -> bool {
         let own = self.config.origin;
-        let taken_back = self.take_back(origin, seq, error.clone(), |other| other == own);
+        let taken_back = self.take_back(origin, seq, error, |other| other == own);
         let is_news = !taken_back.is_empty();
-        if !is_news {
-            let shown = self.outbox.reject_unheard(origin, seq, error);
-            shown.iter().for_each(|doc| self.rebuild_doc(doc));
-        }
         for (other, at, error) in taken_back {
             if (other, at) != (origin, seq) {
                 self.tell_rejected(other, at, &error);
@@ -51,7 +47,15 @@ impl Replica {
         let mut tainted: Set<DocName> = Set::default();
         let mut doomed: Map<Origin, Set<Seq>> = Map::default();
         let mut refused = Vec::new();
-        for write in self.outbox.from(origin, seq) {
+        let writes = match self.outbox.is_pending(origin, seq) {
+            true => self.outbox.from(origin, seq),
+            false => {
+                let (shown, after) = self.outbox.reject_unheard(origin, seq, error.clone());
+                tainted = shown;
+                after
+            }
+        };
+        for write in writes {
             let is_cause = (write.origin, write.seq) == (origin, seq);
             if !is_cause && !goes_with(write.origin) {
                 continue;
@@ -65,6 +69,7 @@ impl Replica {
             refused.push((write.origin, write.seq, why));
         }
         if refused.is_empty() {
+            tainted.iter().for_each(|doc| self.rebuild_doc(doc));
             return refused;
         }
         // The stages that they had come to are remembered before they are gone.
@@ -99,7 +104,9 @@ impl Replica {
         if lane.is_foreign {
             return; // Its own tab does that, and says when it is done.
         }
-        self.tabs.removes_rows(origin);
+        if self.persister.failure().is_none() {
+            self.tabs.removes_rows(origin);
+        }
         lane.holds_for = Some(holds_for);
         lane.rowed = Seq(0);
         let stale = std::mem::take(&mut lane.rows);

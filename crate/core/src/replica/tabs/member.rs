@@ -107,12 +107,16 @@ impl Replica {
     fn hold_tabs_for(&mut self, by: Origin, number: u64) {
         let others = &self.tabs.others;
         let lanes = self.outbox.lanes_mut().filter(|(origin, lane)| lane.is_foreign && others.contains_key(origin));
-        lanes.for_each(|(_, lane)| lane.held_by = Some((by, number)));
+        lanes.for_each(|(_, lane)| _ = lane.held_by.insert(by, number));
     }
 
     pub(super) fn rows_are_undone(&mut self, from: Origin, of: &[(Origin, u64)]) {
         if let Some(lane) = self.outbox.get_mut(from).filter(|lane| lane.is_foreign) {
-            lane.held_by = lane.held_by.filter(|(by, held)| !of.iter().any(|(other, at)| other == by && at >= held));
+            for (by, at) in of {
+                if lane.held_by.get(by).is_some_and(|held| held <= at) {
+                    lane.held_by.remove(by);
+                }
+            }
         }
     }
 

@@ -161,6 +161,11 @@ impl Tabs {
         self.undoes.0 |= origin == self.own && self.role != Role::Alone;
     }
 
+    /// Storage takes nothing more: there is nothing to wait for.
+    pub(super) fn removes_no_rows(&mut self) {
+        self.undoes = (false, false);
+    }
+
     /// Whether that is still to be told.
     pub(super) fn undoes(&self) -> bool {
         self.undoes.0
@@ -356,12 +361,12 @@ impl Replica {
             false => Vec::new(),
         };
         let settled: Vec<_> = known.iter().filter_map(settled).collect();
-        let mut rejections = self.outbox.all_rejections();
-        rejections.retain(|(origin, ..)| mine(*origin));
         if is_holder {
             // Before anything else: what a holder says counts only if it is known to be the holder.
             self.tell_state();
         }
+        // Before what is settled: that goes beyond them.
+        self.tell_all_rejections();
         if !leads.is_empty() {
             self.tell_tabs(TabFrame::Settled { settled: leads });
         }
@@ -369,10 +374,6 @@ impl Replica {
             self.tell_tabs(TabFrame::Retained { replica });
         }
         self.tell_tabs(TabFrame::Committed { through: 0, settled });
-        for (origin, seq, error) in rejections {
-            self.tell_tabs(TabFrame::Rejected { origin, seq, error });
-            self.hold_tabs();
-        }
         self.tabs.owes_undone = true;
         for origin in known {
             if let Some((stage, seq)) = self.outbox.get(origin).and_then(|lane| lane.best_stage()) {
@@ -397,6 +398,17 @@ impl Replica {
             self.tabs.told_docs.clear();
         } else {
             self.want_documents();
+        }
+    }
+
+    /// Writes that were rejected lately: all that the holder knows of, or this tab's own.
+    fn tell_all_rejections(&mut self) {
+        let (own, is_holder) = (self.tabs.own, self.tabs.is_holder());
+        for (origin, seq, error) in self.outbox.all_rejections() {
+            if is_holder || origin == own {
+                self.tell_tabs(TabFrame::Rejected { origin, seq, error });
+                self.hold_tabs();
+            }
         }
     }
 

@@ -83,7 +83,7 @@ impl Replica {
             lane.is_foreign = false;
             lane.rows.clear();
             lane.rowed = Seq(0);
-            lane.held_by = None;
+            lane.held_by.clear();
         }
         for row in rows {
             let Some(origin) = store::origin_of_key(&row.key) else { continue };
@@ -244,6 +244,12 @@ impl Replica {
         if self.tabs.holder == Some(origin) {
             self.tabs.holder = None;
             self.tabs.heard = now;
+        }
+        self.tabs.rejecters.remove(&origin);
+        let held = self.outbox.lanes_mut().filter_map(|(_, lane)| lane.held_by.remove(&origin)).count();
+        if held > 0 {
+            // Who has missed what it told of refusals hears it from this one.
+            self.tell_all_rejections();
         }
         if self.tabs.is_holder() {
             self.adopt(origin);
