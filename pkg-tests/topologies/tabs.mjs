@@ -80,7 +80,7 @@ export class Tab {
    * its tab goes on, and no program in a browser can help that.
    */
   async #stop() {
-    const began = new Promise((resolve) => void this.page.once("console", resolve));
+    const began = this.page.waitForEvent("console", (message) => message.text() === "busy");
     this.page.evaluate(() => {
       const end = Date.now() + 2_000;
       console.log("busy");

@@ -40,12 +40,12 @@ fn frame(world: &mut World, conn: ConnId, frame: &ClientFrame) -> Vec<NodeFrame>
 }
 
 fn push(resume: bool, prev: u64, seq: u64, update: &[u8]) -> ClientFrame {
+    push_of(Origin(1), resume, prev, seq, update)
+}
+
+fn push_of(origin: Origin, resume: bool, prev: u64, seq: u64, update: &[u8]) -> ClientFrame {
     let parts = vec![crate::common::part("a", update)];
-    ClientFrame::Push {
-        resume,
-        prev: Seq(prev),
-        batch: Batch { writes: vec![Write { origin: Origin(1), seq: Seq(seq), parts }] },
-    }
+    ClientFrame::Push { resume, prev: Seq(prev), batch: Batch { writes: vec![Write { origin, seq: Seq(seq), parts }] } }
 }
 
 fn connect(world: &mut World) -> ConnId {
@@ -65,6 +65,18 @@ fn a_halted_origin_stays_halted_until_it_resumes() {
     world.node.drain(world.now);
     assert!(frame(&mut world, conn, &push(false, 1, 2, b"behind it")).is_empty());
     assert!(matches!(frame(&mut world, conn, &push(true, 1, 2, b"again"))[..], [NodeFrame::Ack { .. }]));
+}
+
+#[test]
+fn a_refusal_halts_every_origin_of_its_connection() {
+    let mut world = World::new();
+    let (conn, tab) = (connect(&mut world), Origin(2));
+    assert!(matches!(frame(&mut world, conn, &push_of(tab, true, 0, 1, b"good"))[..], [NodeFrame::Ack { .. }]));
+    assert!(matches!(frame(&mut world, conn, &push(true, 0, 1, BAD))[..], [NodeFrame::Rejected { .. }]));
+    world.node.hibernate(world.now);
+    world.node.drain(world.now);
+    assert!(frame(&mut world, conn, &push_of(tab, false, 1, 2, b"may build on it")).is_empty());
+    assert!(matches!(frame(&mut world, conn, &push_of(tab, true, 1, 2, b"does not"))[..], [NodeFrame::Ack { .. }]));
 }
 
 #[test]

@@ -608,3 +608,29 @@ fn a_tab_whose_storage_has_failed_holds_up_nobody_when_its_write_is_refused() {
         assert_eq!(world.pending(client), 0, "{client}");
     }
 }
+
+#[test]
+fn what_a_tab_writes_before_it_hears_of_a_refusal_waits_until_it_has() {
+    let mut world = World::with_tabs(2, &["a"]);
+    world.offline(0);
+    world.write(0, "a", "bad");
+    world.settle();
+    world.node.check = crate::common::refuse_bad;
+    world.restart_node();
+    world.clients[1].is_frozen = true;
+    world.online(0);
+    world.advance(30_000);
+    // It wakes, and writes upon what it shows before it looks at what it was told.
+    world.clients[1].is_frozen = false;
+    let upon = world.write(1, "a", "upon it");
+    world.settle();
+    world.write(1, "a", "after");
+    world.advance(30_000);
+    let fresh = world.add(&["a"]);
+    world.settle();
+    for client in [0, 1, fresh] {
+        assert_eq!(world.content(client, "a"), ["after"], "{client}");
+        assert_eq!(world.pending(client), 0, "{client}");
+    }
+    assert!(world.stage(1, upon).is_err());
+}

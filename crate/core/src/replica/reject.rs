@@ -18,7 +18,6 @@ impl Replica {
     pub(super) fn reject(&mut self, origin: Origin, seq: Seq, error: Error) {
         for (origin, seq, error) in self.take_back(origin, seq, error, |_| true) {
             self.tell_rejected(origin, seq, &error);
-            self.hold_tabs();
         }
     }
 
@@ -30,7 +29,6 @@ impl Replica {
         for (other, at, error) in taken_back {
             if (other, at) != (origin, seq) {
                 self.tell_rejected(other, at, &error);
-                self.hold_tabs();
             }
         }
         is_news

@@ -587,8 +587,7 @@ impl Replica {
         // Whoever does not have it, or has it rejected already, ends the round.
         if self.reject_named(origin, seq, error.clone()) {
             self.tell_peers_rejected(origin, seq, &error);
-            self.tell_others(|| TabFrame::Rejected { origin, seq, error: error.clone() });
-            self.hold_tabs();
+            self.tell_tabs_rejected(origin, seq, &error);
         }
     }
 

@@ -130,7 +130,7 @@ impl Replica {
 
     pub(in crate::replica) fn tell_rejected(&mut self, origin: Origin, seq: Seq, error: &Error) {
         self.tell_peers_rejected(origin, seq, error);
-        self.tell_others(|| TabFrame::Rejected { origin, seq, error: error.clone() });
+        self.tell_tabs_rejected(origin, seq, error);
     }
 
     pub(super) fn tab_wants(&mut self, from: Origin, docs: Vec<DocName>) {

@@ -84,27 +84,25 @@ impl Replica {
     }
 
     pub(super) fn tab_rejects(&mut self, from: Origin, number: u64, (origin, seq, error): (Origin, Seq, Error)) {
-        self.tabs.rejecters.insert(from, number);
-        self.tabs.owes_undone = true;
-        self.hold_tabs_for(from, number);
+        self.follow_rejection(from, number);
         if self.reject_named(origin, seq, error.clone()) {
             self.tell_peers_rejected(origin, seq, &error);
         }
     }
 
-    /// This tab has told of a rejection, or follows one that it was told of.
-    pub(in crate::replica) fn hold_tabs(&mut self) {
-        let (own, number) = (self.tabs.own, self.tabs.number);
-        if self.tabs.role != Role::Alone {
-            self.tabs.rejecters.insert(own, number);
-            self.tabs.owes_undone = true;
-            self.hold_tabs_for(own, number);
+    /// Tells the other tabs of a write that is taken back.
+    pub(in crate::replica) fn tell_tabs_rejected(&mut self, origin: Origin, seq: Seq, error: &Error) {
+        if self.tabs.has_others() {
+            self.tell_tabs(TabFrame::Rejected { origin, seq, error: error.clone() });
+            self.follow_rejection(self.tabs.own, self.tabs.number);
         }
     }
 
     /// What another tab writes before it has heard of a rejection may build on what was rejected: it waits until that tab
     /// says that it knows, and its storage too.
-    fn hold_tabs_for(&mut self, by: Origin, number: u64) {
+    fn follow_rejection(&mut self, by: Origin, number: u64) {
+        self.tabs.rejecters.insert(by, number);
+        self.tabs.owes_undone = true;
         let others = &self.tabs.others;
         let lanes = self.outbox.lanes_mut().filter(|(origin, lane)| lane.is_foreign && others.contains_key(origin));
         lanes.for_each(|(_, lane)| _ = lane.held_by.insert(by, number));

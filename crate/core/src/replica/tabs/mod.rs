@@ -406,8 +406,7 @@ impl Replica {
         let (own, is_holder) = (self.tabs.own, self.tabs.is_holder());
         for (origin, seq, error) in self.outbox.all_rejections() {
             if is_holder || origin == own {
-                self.tell_tabs(TabFrame::Rejected { origin, seq, error });
-                self.hold_tabs();
+                self.tell_tabs_rejected(origin, seq, &error);
             }
         }
     }

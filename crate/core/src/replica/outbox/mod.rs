@@ -6,128 +6,22 @@
 //!
 //! A lane of another tab that is alive is *foreign*: that tab stores it, and this one only knows it.
 
+mod lane;
+mod rejections;
+mod rows;
+
 use crate::batch::{Batch, Write};
 use crate::error::{Code, Error};
 use crate::frontier::Frontier;
 use crate::ids::{DocName, Origin, Seq};
-use crate::limits::{BATCH_BYTES_TARGET, BATCH_WRITES_MAX, PUSH_WINDOW_BYTES};
+use crate::limits::PUSH_WINDOW_BYTES;
 use crate::sorted::{Map, Set, sort_by_key};
 use crate::stage::Stage;
-use crate::wire::{Reader, Writer};
-use std::collections::VecDeque;
-
-const ROW_VERSION: u8 = 1;
-/// Rejections that a lane remembers for receipts that ask later.
-const REJECTIONS_KEPT: usize = 1024;
-
-/// The writes of one origin.
-#[derive(Debug, Default)]
-pub(super) struct Lane {
-    /// Settled and kept for peers, in order.
-    log: VecDeque<Entry>,
-    /// Not settled, in order.
-    pub(super) pending: VecDeque<Entry>,
-    /// Everything up to here has been sent on this connection.
-    sent: Seq,
-    /// Whether the next push must say that what is before it is settled.
-    resumes: bool,
-    /// Nothing is sent before this many commits are durable.
-    pub(super) holds_for: Option<u64>,
-    /// Nothing is sent before its tab has done what follows from these messages: who told them, and the last one of each.
-    pub(super) held_by: Map<Origin, u64>,
-    /// Everything up to here has been put into a commit.
-    pub(super) rowed: Seq,
-    /// The stored rows, by first and last write.
-    pub(super) rows: VecDeque<(Seq, Seq)>,
-    /// How far each stage has come. It never falls back, not even where a leader lost what it had acknowledged.
-    reached: [Seq; Stage::ALL.len()],
-    /// Everything up to here is settled: it has left the outbox, and no failover moves it.
-    settled: Seq,
-    /// Everything up to here was settled before logs were kept: it is in documents alone.
-    pub(super) forgotten: Seq,
-    /// Where that is in leaders' logs, if it comes here with documents alone: who reads it waits for them, and nothing is said
-    /// of what is stored of this log.
-    pub(super) partial: Frontier,
-    /// Everything up to here is in this storage, durable or not.
-    pub(super) stored: Seq,
-    /// The last write that was heard of, whether it is still here or not.
-    pub(super) heard: Seq,
-    /// Whether another tab stores it.
-    pub(super) is_foreign: bool,
-    /// Where the leaders' logs hold everything up to `settled`. What a leader alone has acknowledged may be at another place
-    /// after a failover, so it has none here.
-    place: Frontier,
-    rejected: Map<Seq, Error>,
-    /// Writes of another tab that documents show and of which it is not known here any more what became.
-    unsure: Vec<Entry>,
-}
-
-impl Lane {
-    /// The first write that has not been sent on this connection.
-    fn unsent(&self) -> Option<&Entry> {
-        self.pending.get(self.pending.partition_point(|entry| entry.write.seq <= self.sent))
-    }
-
-    /// What is here as writes, settled or not.
-    pub(super) fn writes(&self) -> impl DoubleEndedIterator<Item = &Entry> {
-        self.log.iter().chain(&self.pending)
-    }
-
-    /// What is here after this write.
-    pub(super) fn writes_after(&self, seq: Seq) -> impl Iterator<Item = &Entry> + Clone {
-        let log = self.log.partition_point(|entry| entry.write.seq <= seq);
-        let pending = self.pending.partition_point(|entry| entry.write.seq <= seq);
-        self.log.range(log..).chain(self.pending.range(pending..))
-    }
-
-    /// The last write that is here.
-    pub(super) fn last(&self) -> Option<&Entry> {
-        self.pending.back().or(self.log.back())
-    }
-
-    /// How many writes after this one are here.
-    pub(super) fn count_after(&self, seq: Seq) -> u64 {
-        let after = |entries: &VecDeque<Entry>| entries.len() - entries.partition_point(|entry| entry.write.seq <= seq);
-        (after(&self.log) + after(&self.pending)) as u64
-    }
-
-    /// The best stage that a leader has told, and how far.
-    pub(super) fn best_stage(&self) -> Option<(Stage, Seq)> {
-        let told = [Stage::All, Stage::Quorum, Stage::Leader].into_iter();
-        told.map(|stage| (stage, self.reached(stage))).find(|(_, seq)| *seq > Seq(0))
-    }
-
-    /// Everything up to here is settled, and where in the leaders' logs.
-    pub(super) fn settled(&self) -> (Seq, &Frontier) {
-        (self.settled, &self.place)
-    }
-
-    /// Writes that a leader has refused lately.
-    pub(super) fn rejections(&self) -> impl Iterator<Item = (Seq, &Error)> {
-        self.rejected.iter().map(|(seq, error)| (*seq, error))
-    }
-
-    fn remember_rejection(&mut self, seq: Seq, error: Error) {
-        self.rejected.insert(seq, error);
-        if self.rejected.len() > REJECTIONS_KEPT {
-            self.rejected.pop_first();
-        }
-    }
-
-    /// How far the stage has come.
-    pub(super) fn reached(&self, stage: Stage) -> Seq {
-        self.reached[stage as usize]
-    }
-}
-
-/// A write that waits to be settled.
-#[derive(Clone, Debug)]
-pub(super) struct Entry {
-    pub(super) write: Write,
-    pub(super) unix_ms: u64,
-    /// Its place among all writes that came here, of whatever lane.
-    arrival: u64,
-}
+use lane::Entry;
+pub(super) use lane::{Lane, Mark};
+use rejections::Undoing;
+use rows::decode_row;
+pub(super) use rows::{encode_row, fill};
 
 #[derive(Debug)]
 pub(super) struct Outbox {
@@ -147,25 +41,6 @@ pub(super) struct Outbox {
     count: usize,
     bytes: usize,
     bytes_in_flight: usize,
-}
-
-/// A write that is rejected and that its documents still show.
-#[derive(Debug)]
-struct Undoing {
-    origin: Origin,
-    seq: Seq,
-    error: Error,
-    /// How far it had come. What the leader says of later writes is not about it.
-    stage: Stage,
-}
-
-/// Where a lane stood when its storage was used before.
-#[derive(Debug)]
-pub(super) struct Mark {
-    pub(super) forgotten: Seq,
-    pub(super) partial: Frontier,
-    pub(super) settled: Seq,
-    pub(super) place: Frontier,
 }
 
 /// What a stored row brought.
@@ -263,9 +138,12 @@ impl Outbox {
         self.count += 1;
         self.bytes += write.weight();
         self.arrivals += 1;
-        let arrival = self.arrivals;
+        let next = self.arrivals;
         self.entered.insert(write.origin);
         let lane = self.lane(write.origin);
+        // If it was here before, what came after it then still came after it.
+        let unsure = lane.unsure.iter().position(|entry| entry.write.seq == write.seq);
+        let arrival = unsure.map_or(next, |at| lane.unsure.remove(at).arrival);
         lane.heard = lane.heard.max(write.seq);
         lane.pending.push_back(Entry { write, unix_ms, arrival });
     }
@@ -273,8 +151,6 @@ impl Outbox {
     /// A write of another opening, from whoever has it. Answers whether it was not known.
     pub(super) fn hear(&mut self, write: &Write, unix_ms: u64) -> bool {
         let lane = self.lane(write.origin);
-        let unsure = lane.unsure.iter().position(|entry| entry.write.seq == write.seq);
-        let arrival = unsure.map(|at| lane.unsure.remove(at).arrival);
         let is_rejected = lane.rejected.contains_key(&write.seq);
         let is_new = lane.heard < write.seq && !is_rejected;
         if is_rejected {
@@ -282,10 +158,6 @@ impl Outbox {
         }
         if is_new {
             self.enter(write.clone(), unix_ms);
-            // What came after it then still came after it.
-            if let (Some(arrival), Some(entry)) = (arrival, self.lane(write.origin).pending.back_mut()) {
-                entry.arrival = arrival;
-            }
             #[cfg(feature = "bugs")]
             if crate::bugs::is_on(crate::bugs::Bug::PeerAcksEarly) {
                 self.is_stored(write.origin, write.seq);
@@ -584,56 +456,6 @@ impl Outbox {
         self.removed(&doomed);
     }
 
-    /// A write is refused for good. Who asks hears of it once its documents are without it.
-    pub(super) fn reject(&mut self, origin: Origin, seq: Seq, error: Error) {
-        let stage = self.stage(origin, seq).unwrap_or_default();
-        self.undoing.push(Undoing { origin, seq, error, stage });
-    }
-
-    /// A write that is not here is rejected: if somebody who has not heard of that tells it, it does not come here. Answers
-    /// which documents may show it, and what came here after it.
-    pub(super) fn reject_unheard(&mut self, origin: Origin, seq: Seq, error: Error) -> (Set<DocName>, Vec<&Write>) {
-        let is_undoing = self.is_undoing(origin, seq);
-        let lane = self.lane(origin);
-        if lane.settled < seq && !is_undoing {
-            lane.remember_rejection(seq, error);
-        }
-        let mut shown = Set::default();
-        let Some(at) = lane.unsure.iter().position(|entry| entry.write.seq == seq) else { return (shown, Vec::new()) };
-        let entry = lane.unsure.remove(at);
-        shown.extend(entry.write.parts.into_iter().map(|part| part.doc));
-        (shown, self.pending_since(entry.arrival))
-    }
-
-    /// Writes that were rejected lately.
-    pub(super) fn all_rejections(&self) -> Vec<(Origin, Seq, Error)> {
-        let undoing = self.undoing.iter().map(|undoing| (undoing.origin, undoing.seq, undoing.error.clone()));
-        let of = |(origin, lane): (&Origin, &Lane)| {
-            lane.rejections().map(|(seq, error)| (*origin, seq, error.clone())).collect::<Vec<_>>()
-        };
-        self.lanes.iter().flat_map(of).chain(undoing).collect()
-    }
-
-    /// Whether the write is rejected and its documents still show it.
-    pub(super) fn is_undoing(&self, origin: Origin, seq: Seq) -> bool {
-        self.find_undoing(origin, seq).is_some()
-    }
-
-    fn find_undoing(&self, origin: Origin, seq: Seq) -> Option<&Undoing> {
-        self.undoing.iter().find(|undoing| (undoing.origin, undoing.seq) == (origin, seq))
-    }
-
-    /// The documents are without the rejected writes: they count as rejected from here on.
-    pub(super) fn undone(&mut self) -> Vec<(Origin, Seq, Error)> {
-        let undone = std::mem::take(&mut self.undoing);
-        let undone: Vec<(Origin, Seq, Error)> =
-            undone.into_iter().map(|undoing| (undoing.origin, undoing.seq, undoing.error)).collect();
-        for (origin, seq, error) in &undone {
-            self.lane(*origin).remember_rejection(*seq, error.clone());
-        }
-        undone
-    }
-
     fn removed(&mut self, writes: &[Write]) {
         let weight: usize = writes.iter().map(Write::weight).sum();
         self.count -= writes.len();
@@ -712,37 +534,4 @@ impl Outbox {
         let is_rejected = lane.rejected.contains_key(&seq) || self.is_undoing(origin, seq);
         (is_rejected || lane.settled >= seq).then(|| lane.place.clone())
     }
-}
-
-/// As many writes as one frame or row takes; at least one.
-pub(super) fn fill<'a>(writes: impl Iterator<Item = &'a Write>) -> Vec<Write> {
-    let mut weight = 0;
-    let mut taken: Vec<Write> = Vec::new();
-    for write in writes {
-        weight += write.weight();
-        if !taken.is_empty() && (weight > BATCH_BYTES_TARGET || taken.len() >= BATCH_WRITES_MAX) {
-            break;
-        }
-        taken.push(write.clone());
-    }
-    taken
-}
-
-/// An outbox row: when it was written, and the writes.
-pub(super) fn encode_row(unix_ms: u64, batch: &Batch) -> Vec<u8> {
-    let mut out = Writer::default();
-    batch.encode(out.byte(ROW_VERSION).uint(unix_ms));
-    out.0
-}
-
-fn decode_row(value: &[u8]) -> Result<(u64, Batch), Error> {
-    let mut input = Reader::new(value);
-    match input.byte()? {
-        ROW_VERSION => {}
-        version => return Err(Error::malformed(format!("outbox row version {version} is newer than this library"))),
-    }
-    let unix_ms = input.uint()?;
-    let batch = Batch::decode(&mut input)?;
-    input.end()?;
-    Ok((unix_ms, batch))
 }
