@@ -3,11 +3,12 @@
 import type { PlainError } from "./errors.js";
 import type { Conflict } from "./types.js";
 
-/** One change of storage; without a value it deletes the row. */
+/** One change of storage; without a value it deletes the row, and with `to` all rows from `key` on that are below it. */
 export interface StoreOp {
   readonly table: string;
   readonly key: Uint8Array<ArrayBuffer>;
   readonly value?: Uint8Array<ArrayBuffer>;
+  readonly to?: Uint8Array<ArrayBuffer>;
 }
 
 /** A row that must not be there for a commit to be made. */

@@ -10,7 +10,7 @@ use crate::ids::{DocName, Epoch, Lsn, Origin, Seq};
 pub enum Table {
     /// Both: single facts by name, such as the database's generation.
     Meta,
-    /// Replica: document name → its frontier, and the opening that keeps it live.
+    /// Replica: document name → its frontier, and the opening that keeps it live. Node: document name → its plan.
     Docs,
     /// Replica: document name, origin, counter → updates that are settled.
     Updates,
@@ -23,13 +23,15 @@ pub enum Table {
     Log,
     /// Node: origin → its highest seq and where it stands in the log, at the last checkpoint.
     Origins,
+    /// Node: document name, number, chunk → a chunk of a snapshot, or a run. `Docs` says which there are of each document.
+    Contents,
 }
 
 impl Table {
     /// The tables of a replica.
     pub const REPLICA: [Table; 5] = [Table::Meta, Table::Docs, Table::Updates, Table::Outbox, Table::Streams];
     /// The tables of a node.
-    pub const NODE: [Table; 3] = [Table::Meta, Table::Log, Table::Origins];
+    pub const NODE: [Table; 5] = [Table::Meta, Table::Log, Table::Origins, Table::Docs, Table::Contents];
 
     /// The table's name in storage.
     pub fn as_str(self) -> &'static str {
@@ -41,6 +43,7 @@ impl Table {
             Table::Streams => "streams",
             Table::Log => "log",
             Table::Origins => "origins",
+            Table::Contents => "contents",
         }
     }
 }
@@ -63,6 +66,15 @@ pub enum StoreOp {
         table: Table,
         /// The row's key.
         key: Vec<u8>,
+    },
+    /// Deletes all rows from one key on, below another.
+    DeleteRange {
+        /// Where.
+        table: Table,
+        /// The first key that goes.
+        from: Vec<u8>,
+        /// The first key that stays.
+        to: Vec<u8>,
     },
 }
 
@@ -149,6 +161,14 @@ pub fn update_key(doc: &DocName, origin: Origin, counter: u64) -> Vec<u8> {
     let mut key = doc_key(doc);
     key.push(0);
     key.extend(pair(origin.0, counter));
+    key
+}
+
+/// The key of a chunk of what has a number among a document's contents.
+pub fn content_key(doc: &DocName, number: u64, chunk: u64) -> Vec<u8> {
+    let mut key = doc_key(doc);
+    key.push(0);
+    key.extend(pair(number, chunk));
     key
 }
 

@@ -48,6 +48,9 @@ impl Disk {
                 StoreOp::Delete { table, key } => {
                     self.rows.remove(&(*table, key.clone()));
                 }
+                StoreOp::DeleteRange { table, from, to } => {
+                    self.rows.retain(|(of, key), _| of != table || key < from || key >= to);
+                }
             }
         }
     }

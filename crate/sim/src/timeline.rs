@@ -74,6 +74,7 @@ pub fn ops(ops: &[StoreOp]) -> String {
             format!("{} {} ({} bytes)", table.as_str(), row(*table, key), value.len())
         }
         StoreOp::Delete { table, key } => format!("less {} {}", table.as_str(), row(*table, key)),
+        StoreOp::DeleteRange { table, .. } => format!("fewer {}", table.as_str()),
     };
     ops.iter().map(text).collect::<Vec<_>>().join(", ")
 }

@@ -83,5 +83,8 @@ fn op_to_js(op: StoreOp) -> Effect {
             .with("key", bytes_to_js(&key))
             .with("value", bytes_to_js(&value)),
         StoreOp::Delete { table, key } => Effect::plain().with("table", table.as_str()).with("key", bytes_to_js(&key)),
+        StoreOp::DeleteRange { table, from, to } => {
+            Effect::plain().with("table", table.as_str()).with("key", bytes_to_js(&from)).with("to", bytes_to_js(&to))
+        }
     }
 }

@@ -44,9 +44,10 @@ export class IndexedDbStore implements Store {
           store.add(new Uint8Array(0), guard.key);
           store.delete(guard.key);
         }
-        for (const { table, key, value } of ops) {
+        for (const { table, key, value, to } of ops) {
           const store = transaction.objectStore(table);
-          if (value === undefined) store.delete(key);
+          if (to !== undefined) store.delete(IDBKeyRange.bound(key, to, false, true));
+          else if (value === undefined) store.delete(key);
           else store.put(value, key);
         }
         transaction.oncomplete = () => done();

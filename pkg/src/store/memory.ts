@@ -22,6 +22,12 @@ class Table {
     return this.#rows.has(nameOf(key));
   }
 
+  removeRange(from: Uint8Array, to: Uint8Array): void {
+    const [first, end] = [nameOf(from), nameOf(to)];
+    for (const name of this.#rows.keys()) if (name >= first && name < end) this.#rows.delete(name);
+    this.#order = undefined;
+  }
+
   scan(from: Uint8Array, to: Uint8Array | undefined, limit: number): Uint8Array[] {
     // Sorted when it is next read: replicas read at the start and then hardly ever.
     this.#order ??= [...this.#rows.keys()].sort();
@@ -45,7 +51,10 @@ export class MemoryStore implements Store {
 
   async commit(ops: readonly StoreOp[], guard?: Guard): Promise<boolean> {
     if (guard !== undefined && this.#table(guard.table).has(guard.key)) return false;
-    for (const { table, key, value } of ops) this.#table(table).apply(key, value);
+    for (const { table, key, value, to } of ops) {
+      if (to === undefined) this.#table(table).apply(key, value);
+      else this.#table(table).removeRange(key, to);
+    }
     return true;
   }
 

@@ -3,7 +3,7 @@
 import type { PersistEffect, ScanEffect } from "../effects.js";
 import type { EdgeContext, EdgeSql } from "./cloudflare.js";
 
-const TABLES: ReadonlySet<string> = new Set(["meta", "log", "origins"]);
+const TABLES: ReadonlySet<string> = new Set(["meta", "log", "origins", "docs", "contents"]);
 
 /** Whether a node has ever begun here. Asking makes nothing. */
 export function hasTables(sql: EdgeSql): boolean {
@@ -28,8 +28,9 @@ export class SqlStore {
   /** Makes all changes or none; resolves once they are on disk. */
   async commit(ops: PersistEffect["ops"]): Promise<void> {
     this.#storage.transactionSync(() => {
-      for (const { table, key, value } of ops) {
-        if (value === undefined) this.#sql.exec(`DELETE FROM ${named(table)} WHERE key = ?`, key);
+      for (const { table, key, value, to } of ops) {
+        if (to !== undefined) this.#sql.exec(`DELETE FROM ${named(table)} WHERE key >= ? AND key < ?`, key, to);
+        else if (value === undefined) this.#sql.exec(`DELETE FROM ${named(table)} WHERE key = ?`, key);
         else this.#sql.exec(`INSERT OR REPLACE INTO ${named(table)} (key, value) VALUES (?, ?)`, key, value);
       }
     });

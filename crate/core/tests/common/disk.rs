@@ -15,9 +15,16 @@ impl Disk {
         let mut rows = self.0.borrow_mut();
         for op in ops.iter().cloned() {
             match op {
-                StoreOp::Put { table, key, value } => rows.insert((table, key), value),
-                StoreOp::Delete { table, key } => rows.remove(&(table, key)),
-            };
+                StoreOp::Put { table, key, value } => {
+                    rows.insert((table, key), value);
+                }
+                StoreOp::Delete { table, key } => {
+                    rows.remove(&(table, key));
+                }
+                StoreOp::DeleteRange { table, from, to } => {
+                    rows.retain(|(of, key), _| *of != table || *key < from || *key >= to);
+                }
+            }
         }
     }
 

@@ -56,6 +56,7 @@ pub fn ops(ops: &[StoreOp]) -> String {
         StoreOp::Put { table: Table::Log, value, .. } => segment(value),
         StoreOp::Put { table, key, .. } => format!("{} {}", table.as_str(), String::from_utf8_lossy(key)),
         StoreOp::Delete { table, key } => format!("less {} {}", table.as_str(), String::from_utf8_lossy(key)),
+        StoreOp::DeleteRange { table, .. } => format!("fewer {}", table.as_str()),
     };
     ops.iter().map(text).collect::<Vec<_>>().join(", ")
 }

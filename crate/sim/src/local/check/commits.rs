@@ -52,6 +52,7 @@ pub fn text(ops: &[StoreOp]) -> String {
         StoreOp::Delete { table, key } => {
             format!("no {table:?} {:?}", headwater_core::store::origin_of_key(key).map(|origin| origin.to_string()))
         }
+        StoreOp::DeleteRange { table, .. } => format!("fewer {table:?}"),
     };
     ops.iter().map(of).collect::<Vec<_>>().join(", ")
 }
