@@ -12,11 +12,13 @@ use crate::frontier::Frontier;
 use crate::group::Concern;
 use crate::ids::{DocName, Epoch, Generation, Lsn, Origin, Seq};
 use crate::limits::{
-    EXTENSION_BYTES_MAX, EXTENSIONS_MAX, FRAME_BYTES_MAX, MESSAGE_BYTES_MAX, SIGNAL_BYTES_MAX, SUBSCRIPTIONS_MAX,
+    CONTENT_CHUNK_BYTES, EXTENSION_BYTES_MAX, EXTENSIONS_MAX, FRAME_BYTES_MAX, MESSAGE_BYTES_MAX, SIGNAL_BYTES_MAX,
+    SUBSCRIPTIONS_MAX,
 };
 use crate::stage::Stage;
 use crate::wire::{Reader, Writer};
 pub use served::Served;
+use std::rc::Rc;
 
 /// The newest protocol version.
 pub const PROTOCOL_VERSION: u64 = 1;
@@ -95,6 +97,15 @@ pub enum ClientFrame {
         /// Who must hold it durably.
         concern: Concern,
     },
+    /// A part of a document's snapshot is here: what a subscription brings may begin after it.
+    Have {
+        /// The document.
+        doc: DocName,
+        /// The snapshot's checksum.
+        checksum: u64,
+        /// How many of its bytes, from its beginning on.
+        bytes: u64,
+    },
     /// A message for another client of this node, which passes it on and keeps nothing of it.
     Signal {
         /// The origin that the other one named in its hello; zero for all others.
@@ -102,6 +113,17 @@ pub enum ClientFrame {
         /// What the node does not read.
         bytes: Vec<u8>,
     },
+}
+
+/// A part of what is kept of a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// The document.
+    pub doc: DocName,
+    /// What the replica holds of it with these updates, if it held what came before.
+    pub frontier: Frontier,
+    /// Updates.
+    pub updates: Vec<Rc<[u8]>>,
 }
 
 /// What a node says.
@@ -185,6 +207,30 @@ pub enum NodeFrame {
         /// Not to come back before; zero if it does not matter.
         retry_after_ms: u64,
     },
+    /// What is kept of a group's documents, in place of the entries that it comes from.
+    Contents {
+        /// The group.
+        group: u64,
+        /// Of each document.
+        contents: Vec<Content>,
+    },
+    /// A piece of a document's snapshot. With the last one the replica holds the document up to the frontier.
+    Chunk {
+        /// The group.
+        group: u64,
+        /// The document.
+        doc: DocName,
+        /// What the snapshot holds.
+        frontier: Frontier,
+        /// The snapshot's checksum.
+        checksum: u64,
+        /// How many bytes the snapshot has.
+        total: u64,
+        /// Where in it the piece begins.
+        offset: u64,
+        /// The piece.
+        bytes: Vec<u8>,
+    },
     /// A message of another client of this node.
     Signal {
         /// The origin that the other one named in its hello.
@@ -225,6 +271,9 @@ impl ClientFrame {
             Self::Await { id, origin, seq, concern } => {
                 concern::encode(out.byte(8).uint(*id).fixed(origin.0).uint(seq.0), concern);
             }
+            Self::Have { doc, checksum, bytes } => {
+                out.byte(10).text(doc.as_str()).fixed(*checksum).uint(*bytes);
+            }
             Self::Signal { to, bytes } => {
                 out.byte(9).fixed(to.0).bytes(bytes);
             }
@@ -252,6 +301,7 @@ impl ClientFrame {
                 concern: concern::decode(&mut input)?,
             },
             9 => Self::Signal { to: input.origin()?, bytes: decode_signal(&mut input)? },
+            10 => Self::Have { doc: input.doc_name()?, checksum: input.fixed()?, bytes: input.uint()? },
             kind => return Err(unknown(kind)),
         };
         input.end()?;
@@ -285,6 +335,11 @@ impl NodeFrame {
                 out.byte(72);
                 encode_error(&mut out, error);
                 out.uint(*retry_after_ms);
+            }
+            Self::Contents { group, contents } => encode_contents(out.byte(74).uint(*group), contents),
+            Self::Chunk { group, doc, frontier, checksum, total, offset, bytes } => {
+                frontier.encode(out.byte(75).uint(*group).text(doc.as_str()));
+                out.fixed(*checksum).uint(*total).uint(*offset).bytes(bytes);
             }
             Self::Signal { from, bytes } => {
                 out.byte(73).fixed(from.0).bytes(bytes);
@@ -325,6 +380,16 @@ impl NodeFrame {
             71 => Self::Failed { id: input.uint()?, error: decode_error(&mut input)? },
             72 => Self::Error { error: decode_error(&mut input)?, retry_after_ms: input.uint()? },
             73 => Self::Signal { from: input.origin()?, bytes: decode_signal(&mut input)? },
+            74 => Self::Contents { group: group(&mut input)?, contents: decode_contents(&mut input)? },
+            75 => Self::Chunk {
+                group: group(&mut input)?,
+                doc: input.doc_name()?,
+                frontier: Frontier::decode(&mut input)?,
+                checksum: input.fixed()?,
+                total: input.uint()?,
+                offset: input.uint()?,
+                bytes: input.bytes("a piece of a snapshot", CONTENT_CHUNK_BYTES)?.to_vec(),
+            },
             kind => return Err(unknown(kind)),
         };
         input.end()?;
@@ -368,6 +433,29 @@ fn decode_push(input: &mut Reader<'_>) -> Result<ClientFrame, Error> {
 
 fn decode_signal(input: &mut Reader<'_>) -> Result<Vec<u8>, Error> {
     Ok(input.bytes("a signal", SIGNAL_BYTES_MAX)?.to_vec())
+}
+
+fn encode_contents(out: &mut Writer, contents: &[Content]) {
+    out.uint(contents.len() as u64);
+    for Content { doc, frontier, updates } in contents {
+        frontier.encode(out.text(doc.as_str()));
+        out.uint(updates.len() as u64);
+        updates.iter().for_each(|update| {
+            out.bytes(update);
+        });
+    }
+}
+
+fn decode_contents(input: &mut Reader<'_>) -> Result<Vec<Content>, Error> {
+    (0..input.count("documents", SUBSCRIPTIONS_MAX)?)
+        .map(|_| {
+            let (doc, frontier) = (input.doc_name()?, Frontier::decode(input)?);
+            let updates = (0..input.count("updates", FRAME_BYTES_MAX)?)
+                .map(|_| Ok(input.bytes("an update", FRAME_BYTES_MAX)?.into()))
+                .collect::<Result<_, Error>>()?;
+            Ok(Content { doc, frontier, updates })
+        })
+        .collect()
 }
 
 fn group(input: &mut Reader<'_>) -> Result<u64, Error> {

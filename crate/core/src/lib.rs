@@ -25,6 +25,7 @@ pub mod batch;
 pub mod bookmark;
 #[cfg(feature = "bugs")]
 pub mod bugs;
+pub mod checksum;
 pub mod error;
 pub mod frame;
 pub mod frontier;

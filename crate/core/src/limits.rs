@@ -87,3 +87,13 @@ pub const CALL_BYTES_MAX: usize = 8 << 20;
 pub const FORWARDED_PUSHES_MAX: usize = 4096;
 /// The longest record of a group as text. Members, sealed epochs and loss windows at their limits fit.
 pub const RECORD_BYTES_MAX: usize = 128 << 10;
+/// The size of a snapshot's chunks, in storage and on the wire: a row and a frame take one with room to spare.
+pub const CONTENT_CHUNK_BYTES: usize = 256 << 10;
+/// The runs of one document. Beyond it what is oldest is squashed whatever its age.
+pub const RUNS_MAX: usize = 4096;
+/// The most documents of one page of the log that is folded; a row that has more is folded alone.
+pub const FOLD_DOCS_MAX: usize = 256;
+/// The weight up to which what is folded joins the document's last run.
+pub const RUN_BYTES_TARGET: usize = 64 << 10;
+/// Documents that wait to be squashed. Those beyond it the next sweep finds.
+pub const SQUASHES_WAITING_MAX: usize = 1024;

@@ -7,6 +7,7 @@ mod catch_up;
 mod codec;
 mod commit;
 mod common;
+mod compaction;
 mod concerns;
 mod converge;
 mod failover;

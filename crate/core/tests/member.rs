@@ -4,7 +4,7 @@ use crate::common::{Disk, part, refuse_bad};
 use headwater_core::frame::{ClientFrame, NodeFrame};
 use headwater_core::group::{GroupConfig, Member, MemberName, Record, Role, Settings};
 use headwater_core::node::group::message::{Answer, Append, Ask, Call, Reply};
-use headwater_core::node::{Admin, Config, Done, Event, Held, Input, Node, Output, Query, Swap};
+use headwater_core::node::{Admin, Config, Done, Event, Held, Input, Node, Output, Query, Retention, Swap};
 use headwater_core::store::{StoreOp, Table, meta_key};
 use headwater_core::{
     Batch, Bookmark, Code, ConnId, Epoch, Error, Frontier, Generation, Lsn, Millis, Origin, Segment, Seq, Stage, Token,
@@ -48,6 +48,7 @@ fn config(me: &str) -> Config {
             settings: Settings::default(),
             jitter_seed: 5,
         }),
+        ..crate::common::config(&Retention::default())
     }
 }
 /// A member holds these rows, too.

@@ -1,10 +1,10 @@
 //! What members of a group say to each other: every kind survives the wire, and any bytes give a message or an error.
 
-use crate::common::part;
+use crate::common::{config, part};
 use headwater_core::group::concern::Progress;
 use headwater_core::group::{GroupConfig, Member, MemberName, Role, Settings};
 use headwater_core::node::group::message::{Answer, Append, Ask, Call, Forwarded, Outcome, Reply};
-use headwater_core::node::{Config, Input, Node, Output};
+use headwater_core::node::{Config, Input, Node, Output, Retention};
 use headwater_core::store::Scan;
 use headwater_core::{Batch, Code, Epoch, Error, Frontier, Generation, Lsn, Millis, Origin, Seq, Write};
 use proptest::prelude::*;
@@ -104,7 +104,8 @@ fn member() -> Node {
         settings: Settings::default(),
         jitter_seed: 1,
     };
-    Node::new(Config { fresh_generation: Generation(5), check: |_| Ok(()), group: Some(group) })
+    let (fresh_generation, group) = (Generation(5), Some(group));
+    Node::new(Config { fresh_generation, check: |_| Ok(()), group, ..config(&Retention::default()) })
 }
 
 fn drain(node: &mut Node) -> Vec<Vec<u8>> {

@@ -1,7 +1,7 @@
 //! Generated values of every wire type.
 
 use headwater_core::error::{Code, Error};
-use headwater_core::frame::{ClientFrame, Extensions, NodeFrame};
+use headwater_core::frame::{ClientFrame, Content, Extensions, NodeFrame};
 use headwater_core::group::{Concern, MemberName};
 use headwater_core::{
     Batch, Bookmark, DocName, Epoch, Frontier, Generation, Lsn, Origin, Part, Segment, Seq, Stage, Write,
@@ -117,6 +117,11 @@ pub fn client_frame() -> impl Strategy<Value = ClientFrame> {
             ClientFrame::Await { id, origin: Origin(origin), seq: Seq(seq), concern }
         }),
         (any::<u64>(), vec(any::<u8>(), 0..40)).prop_map(|(to, bytes)| ClientFrame::Signal { to: Origin(to), bytes }),
+        (doc_name(), any::<u64>(), any::<u64>()).prop_map(|(doc, checksum, bytes)| ClientFrame::Have {
+            doc,
+            checksum,
+            bytes
+        }),
     ]
 }
 
@@ -158,5 +163,20 @@ pub fn node_frame() -> impl Strategy<Value = NodeFrame> {
         (u(), error()).prop_map(|(id, error)| NodeFrame::Failed { id, error }),
         (error(), u()).prop_map(|(error, retry_after_ms)| NodeFrame::Error { error, retry_after_ms }),
         (u(), vec(any::<u8>(), 0..40)).prop_map(|(from, bytes)| NodeFrame::Signal { from: Origin(from), bytes }),
+        (1..9u64, vec((doc_name(), frontier(), vec(vec(any::<u8>(), 0..20), 0..3)), 0..4)).prop_map(
+            |(group, contents)| {
+                let content = |(doc, frontier, updates): (_, _, Vec<Vec<u8>>)| Content {
+                    doc,
+                    frontier,
+                    updates: updates.into_iter().map(Into::into).collect(),
+                };
+                NodeFrame::Contents { group, contents: contents.into_iter().map(content).collect() }
+            }
+        ),
+        (1..9u64, doc_name(), frontier(), u(), u(), u(), vec(any::<u8>(), 0..40)).prop_map(
+            |(group, doc, frontier, checksum, total, offset, bytes)| {
+                NodeFrame::Chunk { group, doc, frontier, checksum, total, offset, bytes }
+            }
+        ),
     ]
 }

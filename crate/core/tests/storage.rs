@@ -78,7 +78,8 @@ fn damages(rows: &[Row]) -> impl Iterator<Item = Row> + '_ {
 
 #[test]
 fn a_node_with_a_damaged_row_serves_nothing_and_writes_nothing() {
-    for table in Table::NODE {
+    // What is kept of documents is read when somebody asks for one: see `compaction`.
+    for table in [Table::Meta, Table::Log, Table::Origins] {
         let mut world = World::with(1, &["a"]);
         for n in 0..260 {
             world.write(0, "a", format!("{n}"));

@@ -7,7 +7,7 @@
 use headwater_core::frame::{ClientFrame, NodeFrame};
 use headwater_core::group::Record;
 use headwater_core::node::group::message::{Call, Reply};
-use headwater_core::node::{Config, Input, Node, Output};
+use headwater_core::node::{Config, Input, Node, Output, Retention};
 use headwater_core::store::{Scan, Table};
 use headwater_core::{Batch, Bookmark, ConnId, Frontier, Generation, Millis, Origin, Segment};
 
@@ -72,7 +72,13 @@ pub fn calls(bytes: &[u8]) {
 /// A connection of a node: the bytes are cut into frames by a length byte before each, after a valid hello.
 pub fn connection(bytes: &[u8]) {
     let (conn, now) = (ConnId(1), Millis(0));
-    let mut node = Node::new(Config { fresh_generation: Generation(1), check: |_| Ok(()), group: None });
+    let mut node = Node::new(Config {
+        fresh_generation: Generation(1),
+        check: |_| Ok(()),
+        group: None,
+        merge: || unreachable!("so little is never merged"),
+        retention: Retention::default(),
+    });
     let mut log: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
     node.handle(Input::Opened { conn }, now);
     let hello = ClientFrame::Hello { version: 1, generation: Generation(0), origin: Origin(1), extensions: Vec::new() };

@@ -10,11 +10,12 @@ use crate::net::{Message, Way};
 use crate::session::Querying;
 use crate::world::{Event, World};
 use headwater_core::frame::NodeFrame;
-use headwater_core::node::{Config, Input, Node, Output};
+use headwater_core::node::{Config, Input, Merge, Node, Output};
 use headwater_core::store::{Scan, StoreOp, Table};
 use headwater_core::{Code, ConnId, Error, Generation, Millis, Token};
-use headwater_doc::check_update;
+use headwater_doc::{Document, check_update};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// An update that holds this is refused by the simulated leader.
 pub const FORBIDDEN: &str = "\u{1}forbidden";
@@ -78,6 +79,24 @@ fn check(update: &[u8]) -> Result<(), String> {
     check_update(update).map_err(|cause| cause.to_string())
 }
 
+/// Merges as nodes that ship do.
+fn merge_documents() -> Box<dyn Merge> {
+    Box::new(Merged(Document::new(0)))
+}
+
+struct Merged(Document);
+
+impl Merge for Merged {
+    fn apply(&mut self, updates: &[Rc<[u8]>]) -> Result<(), String> {
+        let updates: Vec<&[u8]> = updates.iter().map(|update| &**update).collect();
+        self.0.apply(&updates).map_err(|cause| cause.to_string())
+    }
+
+    fn finish(self: Box<Self>) -> Vec<u8> {
+        self.0.encode_state()
+    }
+}
+
 impl World {
     /// The instance in charge, started if there is none.
     pub fn node(&mut self) -> usize {
@@ -85,7 +104,9 @@ impl World {
             return current;
         }
         let node = self.edge.instances.len();
-        let config = Config { fresh_generation: Generation(self.rng.bits() | 1), check, group: None };
+        let fresh_generation = Generation(self.rng.bits() | 1);
+        let retention = crate::retention::of(self.plan.seed);
+        let config = Config { fresh_generation, check, group: None, merge: merge_documents, retention };
         self.edge.instances.push(Instance {
             core: Node::new(config),
             is_alive: true,

@@ -36,6 +36,7 @@ pub fn client_frame(bytes: &[u8]) -> String {
         ClientFrame::Await { id, origin, seq, concern } => {
             format!("await {id}: {concern:?} of {}", write(origin, seq))
         }
+        ClientFrame::Have { doc, bytes, .. } => format!("has {bytes} bytes of the snapshot of {}", doc.as_str()),
         ClientFrame::Signal { to, bytes } => format!("a signal of {} bytes to {}", bytes.len(), short(to)),
     }
 }
@@ -63,6 +64,13 @@ pub fn node_frame(bytes: &[u8]) -> String {
         NodeFrame::Reached { id, frontier } => format!("barrier {id} is reached at {}", logs(&frontier)),
         NodeFrame::Failed { id, error } => format!("barrier {id} fails: {error}"),
         NodeFrame::Error { error, retry_after_ms } => format!("error: {error}; again in {retry_after_ms} ms"),
+        NodeFrame::Contents { group, contents } => {
+            let of = |content: &headwater_core::frame::Content| {
+                format!("{} to {}", content.doc.as_str(), logs(&content.frontier))
+            };
+            format!("contents for group {group}: {}", contents.iter().map(of).collect::<Vec<_>>().join(", "))
+        }
+        NodeFrame::Chunk { doc, offset, total, .. } => format!("chunk of {} at {offset} of {total}", doc.as_str()),
         NodeFrame::Signal { from, bytes } => format!("a signal of {} bytes from {}", bytes.len(), short(from)),
     }
 }
@@ -131,7 +139,7 @@ fn row(table: Table, key: &[u8]) -> String {
             let counted = numbered(&key[end + 1..])?;
             Some(format!("{} {counted}", text(&key[..end])))
         }),
-        Table::Log => None,
+        Table::Log | Table::Contents => None,
     };
     named.unwrap_or_else(|| hex(key))
 }

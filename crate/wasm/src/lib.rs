@@ -20,6 +20,8 @@ mod value;
 #[cfg(feature = "node")]
 mod group;
 #[cfg(feature = "node")]
+mod merge;
+#[cfg(feature = "node")]
 mod node;
 #[cfg(feature = "node")]
 mod status;

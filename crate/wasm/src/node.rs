@@ -5,10 +5,11 @@
 use crate::effect::{Effect, bytes_to_js, error_to_js, rows_from_js};
 use crate::group;
 use crate::host::{coded, doc_name, malformed, millis, parse_bookmark, storage_error, throw};
+use crate::merge;
 use crate::status::{event_to_js, status_to_js};
 use headwater_core::error::Code;
 use headwater_core::group::{MemberName, Topology};
-use headwater_core::node::{self, Admin, Config, Done, Held, Input, Output, Query, Swap};
+use headwater_core::node::{self, Admin, Config, Done, Held, Input, Output, Query, Retention, Swap};
 use headwater_core::sorted::Map;
 use headwater_core::{Bookmark, ConnId, Error, Generation, Token};
 use headwater_doc::{Document, check_update};
@@ -45,7 +46,8 @@ impl Node {
         console_error_panic_hook::set_once();
         let check = |update: &[u8]| check_update(update).map_err(|cause| cause.to_string());
         let group = group.map(|text| group::parse(&text)).transpose().map_err(throw)?;
-        let config = Config { fresh_generation: Generation(generation), check, group };
+        let (fresh_generation, retention) = (Generation(generation), Retention::default());
+        let config = Config { fresh_generation, check, group, merge: merge::documents, retention };
         Ok(Self { core: node::Node::new(config), answering: Map::default() })
     }
 

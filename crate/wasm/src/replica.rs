@@ -368,6 +368,10 @@ impl Replica {
             Output::Signalled { from, bytes } => {
                 Effect::new("signalled").with("from", from.0).with("bytes", bytes_to_js(&bytes))
             }
+            Output::Progress { doc, received, total } => Effect::new("progress")
+                .with("doc", doc.as_str())
+                .with("received", received as f64)
+                .with("total", total as f64),
             Output::Changed => Effect::new("changed"),
             Output::Done { id, result } => {
                 Effect::new("done").with("id", id as f64).with_some("error", result.err().as_ref().map(error_to_js))

@@ -4,6 +4,7 @@
 //! has everything that is committed, it joins the live stream in the same step, so nothing falls between.
 
 use super::conn::Group;
+use super::content::Reading;
 use super::{Node, Output};
 use crate::batch::Batch;
 use crate::bookmark::Bookmark;
@@ -17,6 +18,7 @@ use crate::limits::{
 };
 use crate::segment::Segment;
 use crate::store::{self, Row, Scan, Table};
+use std::rc::Rc;
 
 /// Who waits for rows of the log.
 #[derive(Clone, Debug)]
@@ -28,7 +30,16 @@ pub(super) enum Reader {
     Query {
         id: u64,
         doc: DocName,
+        /// What was read already.
+        after: Frontier,
     },
+    /// What is kept of a group's documents.
+    Filling {
+        conn: ConnId,
+        group: u64,
+    },
+    /// What is kept of a document, for a query.
+    Content(Box<Reading>),
     /// The live streams.
     Live,
     /// A member that this one streams to.
@@ -64,7 +75,7 @@ impl Node {
         state.last_group = group;
         let credit = i64::from(CATCH_UP_FRAMES_AHEAD);
         let group_state =
-            Group { docs: docs.into_iter().collect(), at: frontier.epochs_only(), credit, is_reading: false };
+            Group { docs: docs.into_iter().collect(), at: frontier.epochs_only(), credit, ..Group::default() };
         state.groups.insert(group, group_state);
         self.end_empty_groups(conn);
         self.advance_catch_up(conn, group);
@@ -96,8 +107,14 @@ impl Node {
 
     /// Takes the next step for one group: live, or one more page.
     pub(super) fn advance_catch_up(&mut self, conn: ConnId, group: u64) {
+        let log_entries = self.config.retention.log_entries_min;
         let Some(state) = self.conns.get_mut(&conn) else { return };
         let Some(waiting) = state.groups.get_mut(&group).filter(|waiting| !waiting.is_reading) else { return };
+        if waiting.filling.is_some()
+            || (!waiting.docs.is_empty() && self.compactor.is_far_ahead_of(&waiting.at, log_entries))
+        {
+            return self.fill(conn, group);
+        }
         let behind = self.visible.epochs().find(|(epoch, end)| waiting.at.lsn(*epoch) < *end);
         let Some((epoch, _)) = behind else {
             let docs = std::mem::take(&mut waiting.docs);
@@ -122,25 +139,28 @@ impl Node {
         waiting.into_iter().for_each(|(conn, group)| self.advance_catch_up(conn, group));
     }
 
-    pub(super) fn read_query(&mut self, id: u64, doc: DocName) {
-        let first = self.visible.epochs().next();
-        match first {
-            Some((epoch, _)) => self.read_log_after(epoch, Lsn(0), Reader::Query { id, doc }),
-            None => self.answer_page(id, doc, Vec::new()),
-        }
-    }
-
     pub(super) fn scanned(&mut self, token: Token, rows: Vec<Row>) {
-        let Some((reader, after)) = self.scans.remove(&token) else { return };
+        if self.compaction_scanned(token, &rows) {
+            return;
+        }
+        let Some((reader, epoch, after)) = self.scans.remove(&token) else { return };
         let reader = match reader {
             Reader::Member(name) => return self.feed_rows(&name, rows),
             Reader::Call(call) => return self.answer_fetch(call, rows),
+            Reader::Filling { conn, group } => return self.fill_read(conn, group, &rows),
+            Reader::Content(reading) => return self.content_read(*reading, &rows),
             reader => reader,
         };
         let segments: Result<Vec<Segment>, Error> = rows.iter().map(|row| Segment::from_bytes(&row.value)).collect();
         match segments {
             Err(error) => {
                 self.fail(Error::new(Code::Corrupt, format!("the log does not read back: {}", error.message)));
+            }
+            // What was to be read has been trimmed meanwhile: it is to be had from what is kept of the documents.
+            Ok(segments)
+                if self.compactor.trimmed.lsn(epoch) > after && (segments.is_empty() || has_gap(after, &segments)) =>
+            {
+                self.log_is_trimmed(reader);
             }
             Ok(segments) if segments.is_empty() => {
                 self.fail(Error::new(Code::Corrupt, "the log ends before its last committed entry"));
@@ -150,9 +170,22 @@ impl Node {
             }
             Ok(segments) => match reader {
                 Reader::Group { conn, group } => self.send_page(conn, group, segments),
-                Reader::Query { id, doc } => self.answer_page(id, doc, segments),
-                Reader::Live | Reader::Member(_) | Reader::Call(_) => self.show_page(segments),
+                Reader::Query { id, doc, after } => self.answer_page(id, doc, after, segments),
+                _ => self.show_page(segments),
             },
+        }
+    }
+
+    fn log_is_trimmed(&mut self, reader: Reader) {
+        match reader {
+            Reader::Group { conn, group } => {
+                if let Some(waiting) = self.conns.get_mut(&conn).and_then(|state| state.groups.get_mut(&group)) {
+                    waiting.is_reading = false;
+                }
+                self.advance_catch_up(conn, group);
+            }
+            Reader::Query { id, doc, .. } => self.read_query(id, doc),
+            _ => self.fail(Error::new(Code::Internal, "the log was trimmed before it was shown")),
         }
     }
 
@@ -200,26 +233,25 @@ impl Node {
         self.attach_if_changed(conn);
     }
 
-    fn answer_page(&mut self, id: u64, doc: DocName, segments: Vec<Segment>) {
+    pub(super) fn answer_page(&mut self, id: u64, doc: DocName, mut after: Frontier, segments: Vec<Segment>) {
         if !self.waiters.is_reading(id) {
             return; // Cancelled.
         }
-        let last = segments.last().map(|segment| (segment.epoch, segment.last()));
-        let committed = segments.into_iter().filter(|segment| segment.last() <= self.visible.lsn(segment.epoch));
-        let updates: Vec<_> = committed
-            .flat_map(|segment| segment.batch.filtered(|_, name| *name == doc).writes)
-            .flat_map(|write| write.parts.into_iter().map(|part| part.update))
-            .collect();
+        let mut updates: Vec<Rc<[u8]>> = Vec::new();
+        for segment in segments {
+            after.advance_epoch(segment.epoch, segment.last());
+            if segment.last() <= self.visible.lsn(segment.epoch) {
+                let parts = segment.batch.writes.into_iter().flat_map(|write| write.parts);
+                updates.extend(parts.filter(|part| part.doc == doc).map(|part| part.update));
+            }
+        }
         if !updates.is_empty() {
             self.outputs.push_back(Output::Content { query: id, updates });
         }
         // On in this epoch, or with the next one that has entries.
-        let next = last.and_then(|(epoch, last)| {
-            let rest = self.visible.epochs().find(|(of, end)| *of > epoch || (*of == epoch && last < *end));
-            rest.map(|(of, _)| if of == epoch { (of, last) } else { (of, Lsn(0)) })
-        });
+        let next = self.visible.epochs().find(|(epoch, end)| after.lsn(*epoch) < *end);
         match next {
-            Some((epoch, at)) => self.read_log_after(epoch, at, Reader::Query { id, doc }),
+            Some((epoch, _)) => self.read_log_after(epoch, after.lsn(epoch), Reader::Query { id, doc, after }),
             None => {
                 self.waiters.forget_query(id);
                 let result = Ok(Bookmark::new(self.generation, self.frontier()));
@@ -230,7 +262,7 @@ impl Node {
 
     pub(super) fn read_log_after(&mut self, epoch: Epoch, lsn: Lsn, reader: Reader) {
         let token = self.token();
-        self.scans.insert(token, (reader, lsn));
+        self.scans.insert(token, (reader, epoch, lsn));
         let scan = Scan {
             table: Table::Log,
             from: store::log_key(epoch, lsn.next()),

@@ -1,5 +1,6 @@
 //! What a node knows of one connection, and how that survives hibernation.
 
+use super::fill::Filling;
 use super::signal::Signalled;
 use super::{Node, Output};
 use crate::batch::Write;
@@ -32,6 +33,8 @@ pub(super) struct Conn {
     /// Documents that are catching up.
     pub(super) groups: Map<u64, Group>,
     pub(super) last_group: u64,
+    /// Snapshots that the replica has a part of: their checksum, and how many bytes.
+    pub(super) have: Map<DocName, (u64, u64)>,
     /// How far the replica has been told that the live stream has come.
     pub(super) sent: Frontier,
     /// Whether writes of its own have become visible since it was told how far the stream has come.
@@ -50,6 +53,8 @@ pub(super) struct Group {
     pub(super) credit: i64,
     /// Whether rows for it are being read.
     pub(super) is_reading: bool,
+    /// How far its documents have been sent as what is kept of them. After a sleep it begins anew.
+    pub(super) filling: Option<Filling>,
 }
 
 impl Conn {
@@ -111,7 +116,7 @@ impl Conn {
             let (id, credit) = (input.uint()?, input.uint()? as i64);
             let at = Frontier::decode(&mut input)?;
             let docs = decode_docs(&mut input)?;
-            conn.groups.insert(id, Group { docs, at, credit, is_reading: false });
+            conn.groups.insert(id, Group { docs, at, credit, is_reading: false, filling: None });
         }
         let mut barriers = Vec::new();
         for _ in 0..input.count("barriers", BARRIERS_PER_CONNECTION_MAX)? {

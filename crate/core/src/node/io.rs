@@ -1,5 +1,6 @@
 //! What a node is told, what it wants done, and what it says of itself.
 
+use super::compact::{Compacted, Merge, Retention};
 use crate::bookmark::Bookmark;
 use crate::error::Error;
 use crate::frontier::Frontier;
@@ -18,6 +19,10 @@ pub struct Config {
     pub check: fn(&[u8]) -> Result<(), String>,
     /// The group that it is a member of; `None` leads alone.
     pub group: Option<GroupConfig>,
+    /// How updates become one. The node calls it off the path of writes.
+    pub merge: fn() -> Box<dyn Merge>,
+    /// How much is kept.
+    pub retention: Retention,
 }
 
 /// What happens to a node.
@@ -435,6 +440,8 @@ pub struct Status {
     pub rows_committed: u64,
     /// Entries committed by this instance.
     pub entries_committed: u64,
+    /// How far storage is compacted.
+    pub compacted: Compacted,
     /// The group, if it is a member of one.
     pub group: Option<GroupStatus>,
 }

@@ -2,6 +2,7 @@
 //!
 //! A row that does not decode stops the start. A node that served from half of its storage would hand out blanks.
 
+use super::compact::COMPACTED;
 use super::group::cuts::CUT;
 use super::origins::Place;
 use super::{Input, Node, Output, Phase};
@@ -143,9 +144,15 @@ impl Node {
         if let Some(mut value) = fact(CHECKPOINT) {
             self.log.held = Frontier::decode(&mut value)?;
             value.end()?;
+            self.log.checkpointed = self.log.held.clone();
+        }
+        if let Some(mut value) = fact(COMPACTED) {
+            self.load_compacted(&mut value)?;
         }
         // What follows the checkpoint may have been shown or not: of a member, it is shown again.
         self.visible = self.log.held.clone();
+        // What is folded was shown, and is nobody's to take back.
+        self.visible.join(&self.compactor.folded);
         if let (Some(mut value), Some(group)) = (fact(MEMBER), &mut self.group) {
             group.load(Epoch(value.uint()?), Epoch(value.uint()?), value.uint()? == 1, &self.visible);
             value.end()?;
@@ -233,6 +240,9 @@ impl Node {
         self.log.held.advance_epoch(segment.epoch, segment.last());
         // They count like rows of this instance, or a node that is often restarted would never write a checkpoint.
         self.log.rows_since_checkpoint += 1;
+        if segment.last() > self.compactor.folded.lsn(segment.epoch) {
+            self.log_grew(1, segment.batch.weight());
+        }
         Ok(())
     }
 
@@ -256,10 +266,12 @@ pub(super) fn checkpoint(node: &mut Node) -> Vec<StoreOp> {
     let mut ops = node.origins.checkpoint();
     let mut value = Writer::default();
     // One of several leaders shows more than a quorum holds. What is kept as shown, a quorum does hold.
-    match node.group {
-        Some(_) => node.visible.meet(node.stable()).encode(&mut value),
-        None => node.visible.encode(&mut value),
-    }
+    let frontier = match node.group {
+        Some(_) => node.visible.meet(node.stable()),
+        None => node.visible.clone(),
+    };
+    frontier.encode(&mut value);
+    node.log.checkpointing = Some(frontier);
     ops.push(StoreOp::Put { table: Table::Meta, key: store::meta_key(CHECKPOINT), value: value.0 });
     ops
 }

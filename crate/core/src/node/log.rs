@@ -28,6 +28,9 @@ pub(super) struct Log {
     gathering: Vec<(Write, Option<Place>)>,
     gathered_bytes: usize,
     committing: Option<(Token, Vec<Segment>)>,
+    /// What the next start need not read, and what it will not have to once the commit under way is done.
+    pub(super) checkpointed: Frontier,
+    pub(super) checkpointing: Option<Frontier>,
     pub(super) rows_since_checkpoint: u64,
     pub(super) rows_committed: u64,
     pub(super) entries_committed: u64,
@@ -145,6 +148,12 @@ impl Node {
 
     /// The commit is durable: now, and not before, anybody may know of it.
     pub(super) fn committed(&mut self, token: Token) {
+        if self.compaction_stored(token) {
+            return;
+        }
+        if let Some(checkpointed) = self.log.checkpointing.take() {
+            self.log.checkpointed = checkpointed;
+        }
         let Some((_, segments)) = self.log.committing.take_if(|(committing, _)| *committing == token) else {
             return self.stored(token);
         };
@@ -154,6 +163,7 @@ impl Node {
             self.log.entries_committed += segment.batch.writes.len() as u64;
             let now = self.group.as_ref().map_or(Millis(0), Group::now);
             self.growth.grew(segment.last(), segment.batch.weight(), now);
+            self.log_grew(1, segment.batch.weight());
             self.expect_acks(&segment);
             self.recent.insert(segment);
         }

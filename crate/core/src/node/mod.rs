@@ -14,8 +14,11 @@
 mod acks;
 mod barrier;
 mod catch_up;
+mod compact;
 mod concerns;
 mod conn;
+mod content;
+mod fill;
 pub mod group;
 mod io;
 mod load;
@@ -33,6 +36,8 @@ use crate::limits::LOADING_INPUTS_MAX;
 use crate::sorted::Map;
 use acks::Acks;
 use barrier::Waiters;
+use compact::Compactor;
+pub use compact::{Compacted, Merge, Retention};
 use concerns::Awaiting;
 use conn::Conn;
 use group::{Group, Growth};
@@ -67,9 +72,10 @@ pub struct Node {
     /// How far the start has read the log.
     load_at: (Epoch, Lsn),
     origins: OriginTable,
+    compactor: Compactor,
     conns: Map<ConnId, Conn>,
     waiters: Waiters,
-    scans: Map<Token, (catch_up::Reader, Lsn)>,
+    scans: Map<Token, (catch_up::Reader, Epoch, Lsn)>,
     next_token: u64,
     outputs: VecDeque<Output>,
 }
@@ -92,6 +98,7 @@ impl Node {
             growth: Growth::default(),
             load_at: (Epoch(0), Lsn(0)),
             origins: OriginTable::default(),
+            compactor: Compactor::default(),
             conns: Map::default(),
             waiters: Waiters::default(),
             scans: Map::default(),
@@ -137,7 +144,8 @@ impl Node {
     pub fn next_timeout(&self) -> Option<Millis> {
         // Before storage has answered there is nothing that a tick could do.
         let group = if matches!(self.phase, Phase::Serving) { self.group_timeout() } else { None };
-        [self.waiters.next_deadline(), group, self.loading_timeout()].into_iter().flatten().min()
+        let due = [self.waiters.next_deadline(), group, self.loading_timeout(), self.compaction_timeout()];
+        due.into_iter().flatten().min()
     }
 
     /// Figures for an operator, as of the last input.
@@ -160,6 +168,7 @@ impl Node {
             connections: self.conns.len(),
             rows_committed: self.log.rows_committed,
             entries_committed: self.log.entries_committed,
+            compacted: self.compaction_status(),
             group: self.group_status(now),
         }
     }
@@ -190,6 +199,7 @@ impl Node {
             Input::Tick => {
                 self.expire_queries(now);
                 self.group_tick();
+                self.compact(now);
             }
             Input::Called { call, bytes } => self.called(call, &bytes, now),
             Input::Answered { call, result } => self.answered(call, result),
@@ -225,6 +235,7 @@ impl Node {
                 Ok(())
             }
             ClientFrame::Credit { group, frames } => self.credit(conn, group, frames),
+            ClientFrame::Have { doc, checksum, bytes } => self.replica_has(conn, doc, checksum, bytes),
             ClientFrame::Push { resume, prev, batch } => self.push(conn, resume, prev, batch),
             ClientFrame::Barrier { id, strong, frontier } => self.barrier(conn, id, strong, frontier),
             ClientFrame::Cancel { id } => {

@@ -9,6 +9,8 @@
 //! frontier of its own, until it holds exactly what the stream holds. **Nobody shares a frontier that says more than they
 //! hold, or less.**
 
+mod contents;
+
 use super::persist::{Persister, Updates};
 use super::tabs::TabFrame;
 use super::{Output, Replica};
@@ -20,6 +22,8 @@ use crate::ids::{DocName, Epoch, Lsn, Origin};
 use crate::limits::{BATCH_BYTES_TARGET, SUBSCRIPTIONS_MAX};
 use crate::sorted::{Map, Set};
 use crate::wire::{Reader, Writer};
+use contents::Partial;
+pub(super) use contents::Piece;
 use std::rc::Rc;
 
 /// Above this size of a group, its documents' frontiers are stored when it has caught up and not on the way.
@@ -55,6 +59,8 @@ struct Doc {
     /// while it was catching up, and what another tab has stored.
     reach: Frontier,
     follows: Follows,
+    /// A snapshot that is arriving.
+    partial: Option<Partial>,
 }
 
 impl Doc {
@@ -69,6 +75,7 @@ impl Doc {
             frontier: Frontier::default(),
             reach: Frontier::default(),
             follows: Follows::Nothing,
+            partial: None,
         }
     }
 }
@@ -513,6 +520,7 @@ impl Replica {
         let group = self.next_group();
         self.docs.stream_is = Stream::CatchingUp(group);
         let frontier = self.docs.stream.clone();
+        self.say_what_is_here(&fitting);
         self.send(&ClientFrame::Subscribe { group, frontier, docs: fitting });
     }
 
@@ -537,6 +545,7 @@ impl Replica {
                 for name in &fitting {
                     self.docs.open.get_mut(name).expect("listed above").follows = Follows::Group(group);
                 }
+                self.say_what_is_here(&fitting);
                 self.send(&ClientFrame::Subscribe { group, frontier: frontier.clone(), docs: fitting });
             }
         }

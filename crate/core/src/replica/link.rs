@@ -1,5 +1,6 @@
 //! The link to the leader: when to connect, when to give up on a silent socket, when to try again.
 
+use super::docs::Piece;
 use super::{Output, Replica, tabs};
 use crate::backoff::Backoff;
 use crate::error::{Code, Error};
@@ -402,6 +403,10 @@ impl Replica {
                 if !self.answer_tab(id, &Err(error.clone())) {
                     self.barrier_failed(id, &error);
                 }
+            }
+            NodeFrame::Contents { group, contents } => self.contents(group, contents),
+            NodeFrame::Chunk { group, doc, frontier, checksum, total, offset, bytes } => {
+                self.snapshot_piece(group, Piece { doc, frontier, checksum, total, offset, bytes })?;
             }
             NodeFrame::Signal { from, bytes } => self.signalled(from, bytes),
             NodeFrame::Welcome { .. } | NodeFrame::Error { .. } => {

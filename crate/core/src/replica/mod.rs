@@ -352,6 +352,15 @@ pub enum Output {
         /// What it says.
         bytes: Vec<u8>,
     },
+    /// A large document is arriving.
+    Progress {
+        /// The document.
+        doc: DocName,
+        /// How many bytes are here.
+        received: u64,
+        /// Of how many.
+        total: u64,
+    },
     /// Stages, pending writes or the status may have changed.
     Changed,
 }

@@ -41,6 +41,8 @@ pub struct Client {
     pub applied: Vec<DocName>,
     pub rebuilt: Vec<DocName>,
     pub unloadable: Vec<(DocName, Error)>,
+    /// How snapshots came in.
+    pub progress: Vec<(DocName, u64, u64)>,
     /// What other clients of the node had for this one.
     pub signalled: Vec<(Origin, Vec<u8>)>,
     pub open_failed: Option<Error>,
@@ -94,6 +96,7 @@ impl Client {
             applied: Vec::new(),
             rebuilt: Vec::new(),
             unloadable: Vec::new(),
+            progress: Vec::new(),
             signalled: Vec::new(),
             open_failed: None,
             wants_connect: false,
@@ -204,18 +207,19 @@ impl Client {
             Output::OpenFailed { error } => self.open_failed = Some(error),
             Output::Load { doc, updates } => {
                 if let Some(content) = self.docs.get_mut(&doc) {
-                    content.extend(updates.iter().map(|update| update.to_vec()));
+                    content.extend(updates.iter().flat_map(|update| super::parts_of(update)));
                 }
             }
             Output::Rebuild { doc, updates } => {
                 self.rebuilt.push(doc.clone());
-                self.docs.insert(doc, updates.iter().map(|update| update.to_vec()).collect());
+                self.docs.insert(doc, updates.iter().flat_map(|update| super::parts_of(update)).collect());
             }
+            Output::Progress { doc, received, total } => self.progress.push((doc, received, total)),
             Output::Unloadable { doc, error } => self.unloadable.push((doc, error)),
             Output::Apply { doc, updates, .. } => {
                 self.applied.push(doc.clone());
                 let content = self.docs.get_mut(&doc).expect("only open documents are written to");
-                content.extend(updates.iter().map(|update| update.to_vec()));
+                content.extend(updates.iter().flat_map(|update| super::parts_of(update)));
             }
             Output::Done { id, result } => {
                 assert!(self.done.insert(id, result).is_none(), "wait {id} ended twice");

@@ -1,11 +1,11 @@
 //! Members of a group, their lease store, and replicas, joined in memory. Calls between members that are cut apart are
 //! lost, and end after their time as a host's do.
 
-use super::{Client, Disk, doc, part, refuse_bad};
+use super::{Client, Disk, doc, part};
 use headwater_core::error::{Code, Error};
 use headwater_core::frame::NodeFrame;
 use headwater_core::group::{GroupConfig, Member, MemberName, Record, Role, Settings, Topology};
-use headwater_core::node::{Admin, Config, Done, GroupStatus, Held, Input, Node, Output, Query, Swap};
+use headwater_core::node::{Admin, Config, Done, GroupStatus, Held, Input, Node, Output, Query, Retention, Swap};
 use headwater_core::replica;
 use headwater_core::{Bookmark, ConnId, Generation, Millis, Origin, Seq, Stage};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -40,6 +40,7 @@ pub struct Cluster {
     pub cut: BTreeSet<(usize, usize)>,
     members: Vec<Member>,
     pub settings: Settings,
+    pub retention: Retention,
     quorum: usize,
     late: VecDeque<(Millis, usize, u64)>,
     next: u64,
@@ -70,6 +71,7 @@ impl Cluster {
             cut: BTreeSet::new(),
             members,
             settings,
+            retention: Retention::default(),
             quorum,
             late: VecDeque::new(),
             next: 0,
@@ -102,7 +104,8 @@ impl Cluster {
             settings: self.settings,
             jitter_seed: peer.starts * 10 + place as u64,
         };
-        let config = Config { fresh_generation: GROUP_GENERATION, check: refuse_bad, group: Some(group) };
+        let fresh_generation = GROUP_GENERATION;
+        let config = Config { fresh_generation, group: Some(group), ..super::host::config(&self.retention) };
         peer.node = Some(Node::new(config));
         self.feed(place, Input::Tick);
     }

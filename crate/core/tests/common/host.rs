@@ -1,8 +1,8 @@
 //! A node and the little that a host does for it.
 
-use super::{Disk, refuse_bad};
+use super::{Disk, join, refuse_bad};
 use headwater_core::error::Error;
-use headwater_core::node::{Config, Input, Node, Output};
+use headwater_core::node::{Config, Input, Node, Output, Retention};
 use headwater_core::store::{StoreOp, Table};
 use headwater_core::{Bookmark, ConnId, Generation, Millis, Token};
 use std::collections::{BTreeMap, VecDeque};
@@ -11,10 +11,17 @@ use std::rc::Rc;
 /// The generation that databases get unless a test says another one.
 pub const GENERATION: Generation = Generation(0x9e37);
 
+/// What a node that leads alone is made with.
+pub fn config(retention: &Retention) -> Config {
+    let retention = retention.clone();
+    Config { fresh_generation: GENERATION, check: refuse_bad, group: None, merge: join, retention }
+}
+
 pub struct Host {
     pub node: Node,
     pub disk: Disk,
     pub check: fn(&[u8]) -> Result<(), String>,
+    pub retention: Retention,
     /// Whether commits wait for `commit_next`.
     pub holds_commits: bool,
     pub commits: VecDeque<(Token, Vec<StoreOp>)>,
@@ -40,8 +47,9 @@ impl Host {
 
     pub fn make(disk: Disk, check: fn(&[u8]) -> Result<(), String>, fresh_generation: Generation) -> Self {
         Self {
-            node: Node::new(Config { fresh_generation, check, group: None }),
+            node: Node::new(Config { fresh_generation, check, ..config(&Retention::default()) }),
             disk,
+            retention: Retention::default(),
             check,
             holds_commits: false,
             commits: VecDeque::new(),
@@ -63,10 +71,16 @@ impl Host {
         self.node.handle(input, now);
     }
 
+    /// Begins anew with that retention. Nobody is connected.
+    pub fn retain(&mut self, retention: Retention) {
+        self.retention = retention;
+        self.node = Node::new(Config { check: self.check, ..config(&self.retention) });
+    }
+
     /// Forgets everything but storage, sockets and what is attached to them.
     pub fn hibernate(&mut self, now: Millis) {
         assert!(self.commits.is_empty(), "a node with work to do does not sleep");
-        self.node = Node::new(Config { fresh_generation: GENERATION, check: self.check, group: None });
+        self.node = Node::new(Config { check: self.check, ..config(&self.retention) });
         for (conn, state) in self.attached.clone() {
             self.node.handle(Input::Restored { conn, state }, now);
         }
@@ -119,7 +133,10 @@ impl Host {
                 self.handle(Input::Scanned { token, rows }, now);
             }
             Output::Content { query, updates } => {
-                self.content.entry(query).or_default().extend(updates.iter().map(|update| update.to_vec()));
+                self.content
+                    .entry(query)
+                    .or_default()
+                    .extend(updates.iter().flat_map(|update| super::parts_of(update)));
             }
             Output::Answer { query, result } => {
                 self.answers.insert(query, result);

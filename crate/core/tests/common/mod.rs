@@ -16,14 +16,16 @@ mod tabs;
 pub use client::Client;
 pub use cluster::{Cluster, name, voter};
 pub use disk::Disk;
-pub use host::Host;
+pub use host::{Host, config};
 pub use line::{Line, at, entries};
 
 use headwater_core::error::{Code, Error};
 use headwater_core::frame::{ClientFrame, NodeFrame};
+use headwater_core::node::Merge;
 use headwater_core::replica::{self, Wait};
 use headwater_core::session::Consistency;
 use headwater_core::{ConnId, DocName, Generation, Millis, Origin, Part, Seq, Stage, node};
+use std::rc::Rc;
 
 /// The update that `refuse_bad` refuses.
 pub const BAD: &[u8] = b"bad";
@@ -31,6 +33,45 @@ pub const BAD: &[u8] = b"bad";
 /// A node's check that refuses exactly `BAD`.
 pub fn refuse_bad(update: &[u8]) -> Result<(), String> {
     if update.starts_with(BAD) { Err("it is bad".into()) } else { Ok(()) }
+}
+
+/// Many updates as one: what the snapshots of these documents are.
+#[derive(Default)]
+pub struct Joined(Vec<u8>);
+
+const JOINED: &[u8] = b"joined:";
+
+pub fn join() -> Box<dyn Merge> {
+    Box::new(Joined::default())
+}
+
+impl Merge for Joined {
+    fn apply(&mut self, updates: &[Rc<[u8]>]) -> Result<(), String> {
+        for update in updates.iter().flat_map(|update| parts_of(update)) {
+            if update == b"unmergeable" {
+                return Err("it does not apply".into());
+            }
+            self.0.extend((update.len() as u32).to_be_bytes());
+            self.0.extend(update);
+        }
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Vec<u8> {
+        [JOINED, &self.0].concat()
+    }
+}
+
+/// The updates of which one was made.
+pub fn parts_of(update: &[u8]) -> Vec<Vec<u8>> {
+    let Some(mut rest) = update.strip_prefix(JOINED) else { return vec![update.to_vec()] };
+    let mut parts = Vec::new();
+    while let Some((length, after)) = rest.split_first_chunk::<4>() {
+        let (part, after) = after.split_at(u32::from_be_bytes(*length) as usize);
+        parts.push(part.to_vec());
+        rest = after;
+    }
+    parts
 }
 
 /// What no document takes, and no peer passes on.
@@ -315,8 +356,9 @@ impl World {
     /// The node is killed: commits that were not durable are gone, and so are the sockets.
     pub fn restart_node(&mut self) {
         let disk = self.node.disk.clone();
-        let check = self.node.check;
+        let (check, retention) = (self.node.check, self.node.retention.clone());
         self.node = Host::with_check(disk, check);
+        self.node.retain(retention);
         for client in &mut self.clients {
             if client.conn.take().is_some() {
                 client.up.clear();

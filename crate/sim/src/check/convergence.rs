@@ -1,9 +1,8 @@
 //! After healing, every copy of a document is the leader's: content, what has been seen of each client, deletions.
 
+use crate::kept::kept;
 use crate::world::World;
 use headwater_core::replica::Phase;
-use headwater_core::segment::Segment;
-use headwater_core::store::Table;
 use headwater_doc::Document;
 
 impl World {
@@ -33,15 +32,18 @@ impl World {
 
     /// Where a copy differs from the leader's, if any does.
     pub fn difference(&self) -> Option<String> {
-        let mut leader: Vec<Document> = self.docs.iter().map(|_| Document::new(0)).collect();
-        for (_, value) in self.edge.disk.table(Table::Log) {
-            let Ok(segment) = Segment::from_bytes(value) else { return Some("a log row is damaged".into()) };
-            for part in segment.batch.writes.iter().flat_map(|write| &write.parts) {
-                let place = self.docs.iter().position(|doc| *doc == part.doc).expect("only these are written to");
-                if let Err(cause) = leader[place].apply(&[&part.update]) {
-                    return Some(format!("the log does not apply to {:?}: {cause}", part.doc));
-                }
+        let mut leader: Vec<Document> = Vec::new();
+        for name in &self.docs {
+            let mut document = Document::new(0);
+            let updates = match kept(&self.edge.disk, name) {
+                Ok(updates) => updates,
+                Err(error) => return Some(format!("the leader's {name:?} does not read back: {error}")),
+            };
+            let updates: Vec<&[u8]> = updates.iter().map(|update| &**update).collect();
+            if let Err(cause) = document.apply(&updates) {
+                return Some(format!("what the leader has of {name:?} does not apply: {cause}"));
             }
+            leader.push(document);
         }
         leader.iter_mut().for_each(crate::device::name_roots);
         let leader: Vec<_> = leader.iter().map(Document::fingerprint).collect();

@@ -336,7 +336,7 @@ impl World {
                 }
                 self.openings[opening].docs.remove(&doc);
             }
-            Output::Changed | Output::Signalled { .. } => {}
+            Output::Changed | Output::Progress { .. } | Output::Signalled { .. } => {}
             Output::TellTabs { .. }
             | Output::Steal
             | Output::WatchTab { .. }

@@ -3,7 +3,7 @@
 use super::bug::Bug;
 use super::coverage::Moment;
 use super::drive::Drive;
-use super::oracle::{Written, update_of, write_of};
+use super::oracle::{Written, update_of, writes_of};
 use super::session::{Awaited, Waiting};
 use super::world::{Event, World};
 use crate::bits::Bits;
@@ -212,7 +212,7 @@ impl World {
             Output::OpenFailed { error } | Output::Unloadable { error, .. } => {
                 self.violate("storage", || format!("client {place} cannot read its storage: {error}"));
             }
-            Output::Ready | Output::Changed | Output::Signalled { .. } => {}
+            Output::Ready | Output::Changed | Output::Progress { .. } | Output::Signalled { .. } => {}
             Output::TellTabs { .. }
             | Output::Steal
             | Output::WatchTab { .. }
@@ -230,8 +230,8 @@ impl World {
     }
 
     fn apply(&mut self, place: usize, doc: usize, updates: &[Rc<[u8]>]) {
-        for update in updates {
-            match write_of(update) {
+        for write in updates.iter().flat_map(|update| writes_of(update)) {
+            match write {
                 Some(write) => self.clients[place].docs[doc].set(write),
                 None => self.violate("documents", || format!("client {place} is given an update that nobody wrote")),
             }

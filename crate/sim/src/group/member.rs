@@ -7,7 +7,7 @@
 use super::bug::Bug;
 use super::coverage::Moment;
 use super::drive::Drive;
-use super::oracle::check_update;
+use super::oracle::{check_update, merge};
 use super::plan::Shape;
 use super::session::Querying;
 use super::world::{Event, World};
@@ -176,8 +176,9 @@ impl World {
         let jitter_seed = self.rng.bits();
         let state = &mut self.members[member];
         let group = Some(GroupConfig { jitter_seed, ..state.config.clone() });
+        let retention = crate::retention::of(self.plan.seed);
         state.life += 1;
-        state.core = Some(Node::new(Config { fresh_generation, check: check_update, group }));
+        state.core = Some(Node::new(Config { fresh_generation, check: check_update, group, merge, retention }));
         self.restore_conns(member);
         self.drain(member);
     }

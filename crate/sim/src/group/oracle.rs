@@ -3,8 +3,10 @@
 
 use crate::bits::Bits;
 use headwater_core::group::MemberName;
+use headwater_core::node::Merge;
 use headwater_core::{Epoch, Frontier, Lsn, Origin, Seq, Stage};
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 /// A write.
 #[derive(Debug)]
@@ -167,6 +169,38 @@ pub fn update_of(write: usize, is_forbidden: bool) -> Vec<u8> {
 pub fn write_of(update: &[u8]) -> Option<usize> {
     let number: [u8; 8] = update.get(1..9)?.try_into().ok()?;
     (update.len() == 9).then_some(u64::from_be_bytes(number) as usize)
+}
+
+/// The writes of an update, which may be a snapshot.
+pub fn writes_of(update: &[u8]) -> Vec<Option<usize>> {
+    match update.split_first() {
+        Some((&SNAPSHOT, rest)) => rest.chunks(9).map(write_of).collect(),
+        _ => vec![write_of(update)],
+    }
+}
+
+const SNAPSHOT: u8 = 2;
+
+/// How simulated members merge updates.
+pub fn merge() -> Box<dyn Merge> {
+    Box::new(Merged(BTreeSet::new()))
+}
+
+struct Merged(BTreeSet<usize>);
+
+impl Merge for Merged {
+    fn apply(&mut self, updates: &[Rc<[u8]>]) -> Result<(), String> {
+        for write in updates.iter().flat_map(|update| writes_of(update)) {
+            self.0.insert(write.ok_or("nobody wrote it")?);
+        }
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Vec<u8> {
+        let mut snapshot = vec![SNAPSHOT];
+        self.0.iter().for_each(|write| snapshot.extend(update_of(*write, false)));
+        snapshot
+    }
 }
 
 /// What the simulated members say of an update.

@@ -292,11 +292,8 @@ impl World {
     /// A part of a query's answer.
     pub fn query_content(&mut self, member: usize, query: u64, updates: &[Rc<[u8]>]) {
         let Some(querying) = self.members[member].queries.get_mut(&query) else { return };
-        for update in updates {
-            if let Some(write) = super::oracle::write_of(update) {
-                querying.shown.set(write);
-            }
-        }
+        let writes = updates.iter().flat_map(|update| super::oracle::writes_of(update));
+        writes.flatten().for_each(|write| querying.shown.set(write));
     }
 
     /// The end of a query's answer.

@@ -1,7 +1,7 @@
 //! The node that some devices have as their leader, its storage, and the connections to it.
 
 use super::coverage::Moment;
-use super::oracle::check_update;
+use super::oracle::{check_update, merge};
 use super::world::{Event, World};
 use crate::group::drive::Drive;
 use crate::net::Message;
@@ -52,7 +52,9 @@ impl World {
         if self.edge.core.is_some() {
             return;
         }
-        let config = Config { fresh_generation: Generation(self.rng.bits() | 1), check: check_update, group: None };
+        let fresh_generation = Generation(self.rng.bits() | 1);
+        let retention = crate::retention::of(self.plan.seed);
+        let config = Config { fresh_generation, check: check_update, group: None, merge, retention };
         self.edge.core = Some(Node::new(config));
         self.edge.life += 1;
         self.edge.tick_at = None;

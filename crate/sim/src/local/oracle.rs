@@ -4,7 +4,7 @@ use crate::bits::Bits;
 use headwater_core::{Origin, Seq, Stage};
 use std::collections::BTreeMap;
 
-pub use crate::group::oracle::{check_update, update_of, write_of};
+pub use crate::group::oracle::{check_update, merge, update_of, write_of, writes_of};
 
 /// A write.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 //! is missing.
 
 use super::coverage::Moment;
-use super::oracle::write_of;
+use super::oracle::writes_of;
 use super::world::World;
 use crate::bits::Bits;
 use crate::disk::Disk;
@@ -36,7 +36,11 @@ impl Alone {
                     }
                     Output::Load { doc, updates } | Output::Apply { doc, updates, .. } => {
                         let shown = self.docs.entry(doc).or_default();
-                        updates.iter().filter_map(|update| write_of(update)).for_each(|write| shown.set(write));
+                        updates
+                            .iter()
+                            .flat_map(|update| writes_of(update))
+                            .flatten()
+                            .for_each(|write| shown.set(write));
                     }
                     Output::Done { id, result } => _ = self.done.insert(id, result.is_ok()),
                     Output::OpenFailed { error } | Output::Unloadable { error, .. } => {

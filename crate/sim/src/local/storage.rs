@@ -120,10 +120,10 @@ impl World {
     fn note_landed(&mut self, device: usize, table: Table, value: &[u8]) {
         for write in writes_in(table, value) {
             let found = match write {
-                Found::Named(origin, seq) => self.oracle.find(origin, seq),
-                Found::Update(update) => super::oracle::write_of(&update),
+                Found::Named(origin, seq) => vec![self.oracle.find(origin, seq)],
+                Found::Update(update) => super::oracle::writes_of(&update),
             };
-            found.into_iter().for_each(|write| self.oracle.landed[device].set(write));
+            found.into_iter().flatten().for_each(|write| self.oracle.landed[device].set(write));
         }
     }
 }

@@ -3,7 +3,7 @@
 //! It decides nothing about replication. What a real host leaves to chance is left to the world's randomness.
 
 use super::coverage::Moment;
-use super::oracle::write_of;
+use super::oracle::writes_of;
 use super::session::Waiting;
 use super::world::{Event, World};
 use crate::bits::Bits;
@@ -383,7 +383,7 @@ impl World {
             Output::OpenFailed { error } | Output::Unloadable { error, .. } => {
                 self.violate("storage", || format!("tab {tab} cannot read its storage: {error}"));
             }
-            Output::Ready | Output::Changed | Output::Signalled { .. } => {}
+            Output::Ready | Output::Changed | Output::Progress { .. } | Output::Signalled { .. } => {}
         }
     }
 
@@ -394,14 +394,14 @@ impl World {
 
     fn apply(&mut self, tab: usize, doc: usize, updates: &[Rc<[u8]>]) {
         let Some(opened) = &mut self.tabs[tab].docs[doc] else { return };
-        for update in updates {
-            match write_of(update) {
+        for write in updates.iter().flat_map(|update| writes_of(update)) {
+            match write {
                 Some(write) => opened.shown.set(write),
                 None => return self.violate("documents", || format!("tab {tab} is given an update that nobody wrote")),
             }
         }
         if self.trace.is_verbose() {
-            let writes: Vec<usize> = updates.iter().filter_map(|update| write_of(update)).collect();
+            let writes: Vec<usize> = updates.iter().flat_map(|update| writes_of(update)).flatten().collect();
             self.note(|| format!("tab {tab}: doc/{doc} gets {writes:?}"));
         }
     }

@@ -202,6 +202,9 @@ impl Node {
 
     /// A commit that was not the log's own is durable.
     pub(in crate::node) fn stored(&mut self, token: Token) {
+        if let Some(checkpointed) = self.log.checkpointing.take() {
+            self.log.checkpointed = checkpointed;
+        }
         let Some(storing) = self.group.as_mut().and_then(|group| group.storing.remove(&token)) else { return };
         match storing {
             Storing::Rows { segments, reply, fetched } => {
@@ -245,6 +248,7 @@ impl Node {
             }
             self.log.held.advance_epoch(segment.epoch, segment.last());
             self.log.rows_committed += 1;
+            self.log_grew(1, segment.batch.weight());
             let entries = segment.batch.writes.len() as u64;
             self.log.entries_committed += entries;
             for (place, write) in segment.batch.writes.iter().enumerate() {

@@ -46,6 +46,8 @@ pub(in crate::replica) enum TabFrame {
     Unwant { docs: Vec<DocName> },
     /// What storage does not have of a document yet, and the last message of that tab that I have heard. From the holder.
     Doc { to: Origin, heard: u64, doc: DocName, updates: Updates },
+    /// What a node keeps of a document. From the holder.
+    Contents { doc: DocName, updates: Updates },
     /// Writes from the leader's log, up to `through`. From the holder, as everything below.
     Updates { epoch: Epoch, through: Lsn, batch: Batch },
     /// These are settled and not durable as such yet: documents bring them, and I tell only what is after them.
@@ -145,6 +147,9 @@ impl TabFrame {
             Self::Unwant { docs } => encode_docs(out.byte(6), docs),
             Self::Doc { to, heard, doc, updates } => {
                 out.byte(7).fixed(to.0).uint(*heard).text(doc.as_str()).bytes(&encode_updates(updates));
+            }
+            Self::Contents { doc, updates } => {
+                out.byte(26).text(doc.as_str()).bytes(&encode_updates(updates));
             }
             Self::Updates { epoch, through, batch } => batch.encode(out.byte(8).uint(epoch.0).uint(through.0)),
             Self::Committed { through, settled } => {
@@ -274,6 +279,10 @@ impl TabFrame {
                 let origins = 0..input.count("origins", PEER_ORIGINS_MAX)?;
                 let origins = origins.map(|_| Ok((input.origin()?, Seq(input.uint()?))));
                 Self::PeerStored { replica, origins: origins.collect::<Result<_, Error>>()? }
+            }
+            26 => {
+                let doc = input.doc_name()?;
+                Self::Contents { doc, updates: decode_updates(input.bytes("updates", TAB_FRAME_BYTES_MAX)?)? }
             }
             other => return Err(Error::malformed(format!("message {other} of a tab is not known"))),
         })

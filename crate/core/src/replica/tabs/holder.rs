@@ -8,6 +8,7 @@ use crate::frontier::Frontier;
 use crate::ids::{DocName, Epoch, Lsn, Origin, ReplicaId, Seq};
 use crate::limits::BARRIERS_PER_CONNECTION_MAX;
 use crate::replica::Replica;
+use crate::replica::persist::Updates;
 use crate::stage::Stage;
 use std::rc::Rc;
 
@@ -70,6 +71,13 @@ impl Replica {
     pub(in crate::replica) fn tell_updates(&mut self, epoch: Epoch, through: Lsn, batch: Batch) {
         if !batch.writes.is_empty() && self.tabs.is_holder() {
             self.tell_others(|| TabFrame::Updates { epoch, through, batch });
+        }
+    }
+
+    /// What a node keeps of a document.
+    pub(in crate::replica) fn tell_contents(&mut self, doc: &DocName, updates: Updates) {
+        if self.tabs.is_holder() {
+            self.tell_others(|| TabFrame::Contents { doc: doc.clone(), updates });
         }
     }
 
@@ -145,7 +153,7 @@ impl Replica {
     /// Has the document followed, and tells what storage does not have of it yet.
     pub(super) fn serve_doc(&mut self, to: Origin, doc: DocName) {
         self.docs.open_for_others(doc.clone());
-        let mut updates = crate::replica::persist::Updates::default();
+        let mut updates = Updates::default();
         for unstored in self.persister.unstored_updates(&doc) {
             updates.reach.join(&unstored.reach);
             updates.updates.extend(unstored.updates);

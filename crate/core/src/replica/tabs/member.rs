@@ -184,6 +184,21 @@ impl Replica {
         self.show(news);
     }
 
+    /// What a node keeps of a document, which the holder has taken in.
+    pub(super) fn take_contents(&mut self, number: u64, doc: DocName, updates: Updates) {
+        if self.tabs.stores_all() {
+            return; // Of one that does not know yet that it is the holder no more.
+        }
+        self.tabs.uncommitted.push((number, doc.clone(), updates.clone()));
+        updates.reach.epochs().for_each(|(epoch, lsn)| self.docs.reaches(&doc, epoch, lsn));
+        self.docs.pass_by(&doc, updates.clone());
+        if self.docs.is_shown(&doc) {
+            self.outputs.push_back(Output::Apply { doc, updates: updates.updates, origins: Vec::new() });
+        }
+        self.is_changed = true;
+        self.reads_may_end();
+    }
+
     /// What storage lacks of a document: with it, the document can be read.
     pub(super) fn take_doc(&mut self, from: Origin, number: u64, heard: u64, doc: DocName, updates: Updates) {
         if self.tabs.holder != Some(from) || self.tabs.stores_all() {

@@ -297,6 +297,7 @@ impl Replica {
                 self.take_doc(from, number, heard, doc, updates);
             }
             TabFrame::Doc { .. } => {}
+            TabFrame::Contents { doc, updates } => self.take_contents(number, doc, updates),
             TabFrame::Updates { epoch, through, batch } => self.take_updates(number, epoch, through, batch),
             TabFrame::Settled { settled } => self.take_settled(from, settled),
             TabFrame::Committed { through, settled } => self.take_committed(from, through, settled),

@@ -45,7 +45,7 @@ pub fn text(ops: &[StoreOp]) -> String {
         StoreOp::Put { table, value, .. } => {
             let names = writes_in(*table, value).into_iter().map(|found| match found {
                 Found::Named(origin, seq) => format!("{:.4}…/{seq}", origin.to_string()),
-                Found::Update(update) => format!("{:?}", crate::local::oracle::write_of(&update)),
+                Found::Update(update) => format!("{:?}", crate::local::oracle::writes_of(&update)),
             });
             format!("{table:?} {}", names.collect::<Vec<_>>().join(" "))
         }
