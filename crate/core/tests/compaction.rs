@@ -11,6 +11,7 @@ use headwater_core::{Bookmark, Millis, Stage};
 /// Folds at once, keeps no history, no log.
 fn eager() -> Retention {
     Retention {
+        checkpoint_rows: 256,
         fold_rows: 4,
         fold_bytes: 1 << 20,
         history: Millis(0),
@@ -297,5 +298,89 @@ fn a_missing_or_damaged_row_of_contents_is_said_and_not_served_as_a_blank() {
         let failure = world.node.failure.clone().expect("it is said");
         assert_eq!(failure.code, headwater_core::Code::Corrupt, "{failure}");
         assert!(world.content(fresh, "a").is_empty());
+    }
+}
+
+mod copies {
+    use super::{eager, expected};
+    use crate::common::{Cluster, doc};
+    use headwater_core::Stage;
+    use headwater_core::group::Topology;
+    use headwater_core::node::Retention;
+    use headwater_core::store::Table;
+
+    /// Three members, of which the third was away for longer than the log is kept; and who writes.
+    fn with_one_left_behind(is_wiped: bool) -> (Cluster, usize) {
+        let mut cluster = Cluster::new(Topology::SingleLeader);
+        cluster.retention = Retention { log_entries_max: 50, ..eager() };
+        for place in 0..3 {
+            cluster.kill(place);
+            cluster.start(place);
+        }
+        cluster.until("the first leads", |cluster| cluster.leads(0));
+        let client = cluster.replica(0);
+        for n in 0..10 {
+            cluster.write(client, &format!("d {n:04}"));
+            cluster.run(10);
+        }
+        cluster.converged();
+        cluster.kill(2);
+        for n in 10..700 {
+            cluster.write(client, &format!("d {n:04}"));
+            cluster.run(10);
+        }
+        if is_wiped {
+            cluster.wipe(2);
+        }
+        (cluster, client)
+    }
+
+    #[test]
+    fn a_member_that_was_away_for_long_gets_a_copy_and_goes_on_with_the_log() {
+        for is_wiped in [false, true] {
+            let (mut cluster, _) = with_one_left_behind(is_wiped);
+            let first = cluster.peers[0].disk.rows(Table::Log).remove(0);
+            let (_, last) = headwater_core::store::log_place(&first.key).unwrap();
+            assert!(last.0 > 300, "the log begins with {last}: nothing was trimmed");
+            cluster.start(2);
+            cluster.converged();
+            assert_eq!(cluster.shown(2), expected("d", 0..700));
+            // It serves, and what is written there reaches everybody.
+            let other = cluster.replica(2);
+            cluster.run(1_000);
+            assert_eq!(cluster.replicas[other].client.content(&doc("d")), expected("d", 0..700));
+            let seq = cluster.write(other, "d 0700");
+            cluster.until("everybody has it", |cluster| cluster.stage(other, seq) == Ok(Stage::All));
+            // It takes over.
+            cluster.kill(0);
+            cluster.until("another leads", |cluster| cluster.leads(1) || cluster.leads(2));
+            cluster.converged();
+            assert_eq!(cluster.shown(2), expected("d", 0..701));
+        }
+    }
+
+    #[test]
+    fn a_copy_that_breaks_off_begins_anew_and_nothing_of_it_is_shown_before() {
+        for kill in 0..12 {
+            let (mut cluster, client) = with_one_left_behind(false);
+            cluster.start(2);
+            for _ in 0..kill {
+                cluster.step();
+            }
+            let (who, other) = if kill % 2 == 0 { (2, 0) } else { (0, 1) };
+            cluster.kill(who);
+            cluster.run(500);
+            if cluster.peers[2].node.is_some() && !cluster.status(2).visible.is_empty() {
+                let shown = cluster.shown(2);
+                assert!(shown.len() <= 10 || shown.len() == 700, "{} are shown", shown.len());
+            }
+            cluster.start(who);
+            cluster.until("somebody leads", |cluster| (0..3).any(|place| cluster.leads(place)));
+            cluster.go(client, other);
+            cluster.converged();
+            for place in 0..3 {
+                assert_eq!(cluster.shown(place), expected("d", 0..700), "member {place} after {kill}");
+            }
+        }
     }
 }

@@ -11,6 +11,7 @@ pub fn of(seed: u64) -> Retention {
         return Retention::default();
     }
     Retention {
+        checkpoint_rows: 1 + rng.below(40),
         fold_rows: 1 + rng.below(24) as usize,
         fold_bytes: 1 << 20,
         history: Millis(rng.below(20_000)),
@@ -18,6 +19,6 @@ pub fn of(seed: u64) -> Retention {
         squash_bytes: 1 + rng.below(300) as usize,
         merge_bytes: if rng.below(4) == 0 { 300 } else { 1 << 20 },
         log_entries_min: rng.below(30),
-        log_entries_max: 20 + rng.below(400),
+        log_entries_max: 1 + rng.below(200),
     }
 }

@@ -46,6 +46,8 @@ pub(super) enum Reader {
     Member(MemberName),
     /// A member that asked.
     Call(u64),
+    /// A copy for a member.
+    Copy(MemberName),
 }
 
 impl Node {
@@ -146,7 +148,9 @@ impl Node {
         let Some((reader, epoch, after)) = self.scans.remove(&token) else { return };
         let reader = match reader {
             Reader::Member(name) => return self.feed_rows(&name, rows),
+            Reader::Call(call) if after < self.compactor.trimmed.lsn(epoch) => return self.refuse_fetch(call),
             Reader::Call(call) => return self.answer_fetch(call, rows),
+            Reader::Copy(name) => return self.copy_read(&name, rows),
             Reader::Filling { conn, group } => return self.fill_read(conn, group, &rows),
             Reader::Content(reading) => return self.content_read(*reading, &rows),
             reader => reader,

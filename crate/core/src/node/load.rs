@@ -3,6 +3,7 @@
 //! A row that does not decode stops the start. A node that served from half of its storage would hand out blanks.
 
 use super::compact::COMPACTED;
+use super::group::COPYING;
 use super::group::cuts::CUT;
 use super::origins::Place;
 use super::{Input, Node, Output, Phase};
@@ -15,7 +16,7 @@ use crate::store::{self, Row, Scan, StoreOp, Table};
 use crate::wire::{Reader, Writer};
 
 const GENERATION: &str = "generation";
-const CHECKPOINT: &str = "held";
+pub(super) const CHECKPOINT: &str = "held";
 const MEMBER: &str = "member";
 const RECORD: &str = "record";
 
@@ -149,6 +150,7 @@ impl Node {
         if let Some(mut value) = fact(COMPACTED) {
             self.load_compacted(&mut value)?;
         }
+        self.compactor.is_copying = fact(COPYING).is_some();
         // What follows the checkpoint may have been shown or not: of a member, it is shown again.
         self.visible = self.log.held.clone();
         // What is folded was shown, and is nobody's to take back.

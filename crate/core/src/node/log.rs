@@ -10,7 +10,7 @@ use super::{Node, Output};
 use crate::batch::{Batch, Write};
 use crate::frontier::Frontier;
 use crate::ids::{Epoch, Lsn, Millis, Token};
-use crate::limits::{BATCH_BYTES_TARGET, BATCH_WRITES_MAX, CHECKPOINT_ROWS};
+use crate::limits::{BATCH_BYTES_TARGET, BATCH_WRITES_MAX};
 use crate::segment::Segment;
 use crate::store::{self, StoreOp, Table};
 
@@ -79,9 +79,9 @@ impl Log {
 
     /// Rows come into storage; whether it is time for a checkpoint along with them. The origin table knows writes as soon as
     /// they gather: stored before they are, it would take their repeats for done.
-    pub(super) fn is_checkpoint_due(&mut self, rows: usize) -> bool {
+    pub(super) fn is_checkpoint_due(&mut self, rows: usize, rows_max: u64) -> bool {
         self.rows_since_checkpoint += rows as u64;
-        let is_due = self.rows_since_checkpoint >= CHECKPOINT_ROWS && !self.is_gathering();
+        let is_due = self.rows_since_checkpoint >= rows_max && !self.is_gathering();
         if is_due {
             self.rows_since_checkpoint = 0;
         }
@@ -133,7 +133,7 @@ impl Node {
         if !segments.is_empty() {
             ops.extend(self.cut_row());
         }
-        if self.log.is_checkpoint_due(segments.len()) {
+        if self.log.is_checkpoint_due(segments.len(), self.config.retention.checkpoint_rows) {
             ops.extend(load::checkpoint(self));
         }
         let round = self.next_round();

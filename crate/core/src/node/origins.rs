@@ -94,6 +94,16 @@ impl OriginTable {
         self.moved = Map::default();
     }
 
+    /// The rows of origins of which nothing is known beyond a frontier.
+    pub(super) fn rows_within(&self, frontier: &Frontier) -> Vec<(Table, Vec<u8>, Vec<u8>)> {
+        let within = self.places.iter().filter(|(_, place)| place.lsn <= frontier.lsn(place.epoch));
+        let rows = within.filter_map(|(origin, _)| match self.row(*origin) {
+            StoreOp::Put { table, key, value } => Some((table, key, value)),
+            StoreOp::Delete { .. } | StoreOp::DeleteRange { .. } => None,
+        });
+        rows.collect()
+    }
+
     /// A row of the last checkpoint.
     pub(super) fn load(&mut self, origin: Origin, place: Place) {
         self.places.insert(origin, place);

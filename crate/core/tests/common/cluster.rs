@@ -366,11 +366,17 @@ impl Cluster {
             }
             Output::AdminDone { result, .. } => self.peers[place].admin.push(result),
             Output::Content { query, updates } => {
-                let texts = updates.iter().map(|update| String::from_utf8_lossy(update).into_owned());
+                let texts = updates.iter().flat_map(|update| super::parts_of(update));
+                let texts = texts.map(|update| String::from_utf8_lossy(&update).into_owned());
                 self.peers[place].content.entry(query).or_default().extend(texts);
             }
             Output::Answer { query, result } => {
                 self.peers[place].answers.insert(query, result);
+            }
+            // A member that has got a copy begins anew from it.
+            Output::Failed { error } if error.code == Code::Resume => {
+                self.kill(place);
+                self.start(place);
             }
             Output::Failed { error } => panic!("{} failed: {error:?}", name(place)),
             Output::Attach { .. } | Output::Event(_) => {}

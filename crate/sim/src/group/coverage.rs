@@ -34,6 +34,8 @@ moments! {
     Extended "sealed logs extended";
     /// A leader took in what a member held beyond a sealed log.
     TailMerged "tails merged";
+    /// A member to whom the log did not reach any more got a copy.
+    Copied "copies";
     /// A follower passed pushes on.
     Forward "forwards";
     /// A follower passed the question of a strong read on.

@@ -21,6 +21,7 @@ pub fn call(bytes: &[u8]) -> String {
         Ask::Forward { pushes } => format!("forward {} pushes", pushes.len()),
         Ask::Barrier { frontier } => format!("barrier at {}", logs(&frontier)),
         Ask::News => "news".into(),
+        Ask::Copy(copy) => format!("{} rows of a copy up to {}", copy.rows.len(), logs(&copy.folded)),
     };
     format!("[{epoch}] {text}")
 }

@@ -14,7 +14,7 @@ use super::{Node, Phase};
 use crate::error::{Code, Error};
 use crate::frontier::Frontier;
 use crate::ids::{DocName, Lsn, Millis, Token};
-use crate::limits::SQUASHES_WAITING_MAX;
+use crate::limits::{CHECKPOINT_ROWS, SQUASHES_WAITING_MAX};
 use crate::store::{self, Row, Scan, StoreOp, Table};
 use crate::wire::{Reader, Writer};
 use fold::Fold;
@@ -39,6 +39,8 @@ pub trait Merge {
 /// How much is kept, and how much memory compaction may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retention {
+    /// How many rows of the log a start has to read at most.
+    pub checkpoint_rows: u64,
     /// How many rows of the log are not folded at most.
     pub fold_rows: usize,
     /// What they weigh at most, in bytes.
@@ -61,6 +63,7 @@ pub struct Retention {
 impl Default for Retention {
     fn default() -> Self {
         Self {
+            checkpoint_rows: CHECKPOINT_ROWS,
             fold_rows: 256,
             fold_bytes: 256 << 10,
             history: Millis(24 * 60 * 60 * 1000),
@@ -114,8 +117,8 @@ pub(super) struct Compactor {
     folds: u64,
     squashes: u64,
     given_up: u64,
-    /// A copy of this storage is being sent: nothing of it may change.
-    pub(super) is_pinned: bool,
+    /// A copy of another member's storage is arriving: what is kept here is not whole.
+    pub(super) is_copying: bool,
 }
 
 #[derive(Default)]
@@ -128,6 +131,15 @@ enum Work {
 }
 
 impl Compactor {
+    /// Whether nothing of it is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(self.work, Work::Nothing) && self.scan.is_none() && self.commit.is_none()
+    }
+
+    pub(super) fn last_number(&self) -> u64 {
+        self.last_number
+    }
+
     /// Whether somebody who holds this much is better served with what is kept of documents than with the log.
     pub(super) fn is_far_ahead_of(&self, at: &Frontier, log_entries: u64) -> bool {
         !at.dominates_epochs(&self.trimmed) || self.folded.entries_beyond(at) > log_entries
@@ -152,14 +164,15 @@ impl Node {
     fn wants_fold(&self) -> bool {
         let Compactor { tail_rows, tail_bytes, stuck_at, .. } = &self.compactor;
         let retention = &self.config.retention;
-        (*tail_rows >= retention.fold_rows || *tail_bytes >= retention.fold_bytes)
+        (*tail_rows >= retention.fold_rows || *tail_bytes >= retention.fold_bytes || self.must_fold())
             && stuck_at.as_ref().is_none_or(|at| *at != self.foldable())
     }
 
     /// When the next step is due.
     pub(super) fn compaction_timeout(&self) -> Option<Millis> {
         let compactor = &self.compactor;
-        let is_waiting = compactor.scan.is_some() || compactor.commit.is_some() || compactor.is_pinned;
+        let is_pinned = compactor.is_copying || self.is_being_copied();
+        let is_waiting = compactor.scan.is_some() || compactor.commit.is_some() || is_pinned;
         if is_waiting || !matches!(self.phase, Phase::Serving) {
             return None;
         }
@@ -238,7 +251,7 @@ impl Node {
     }
 
     /// The change that stores how far storage is compacted.
-    fn compacted_row(&self, folded: &Frontier, trimmed: &Frontier, last_number: u64) -> StoreOp {
+    pub(super) fn compacted_row(&self, folded: &Frontier, trimmed: &Frontier, last_number: u64) -> StoreOp {
         let mut value = Writer::default();
         value.byte(VERSION).uint(last_number).uint(self.compactor.sweep_due.unwrap_or_default().0);
         folded.encode(&mut value);

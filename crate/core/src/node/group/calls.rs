@@ -10,6 +10,8 @@ use crate::ids::{Epoch, Millis};
 pub(super) enum Pending {
     /// Rows for a member, or a sign of life: the round that the answer confirms.
     Append { to: MemberName, round: u64, sent: Millis },
+    /// A part of a copy of what is kept.
+    Copy { to: MemberName, sent: Millis },
     /// For a candidate's epoch, or a handover to the next one.
     Promise { to: MemberName, epoch: Epoch },
     /// Rows that another member holds and this one lacks.
@@ -81,8 +83,13 @@ impl Node {
         });
         match (pending, answer) {
             (Pending::Append { to, round, sent }, answer) => self.append_answered(&to, round, sent, answer),
+            (Pending::Copy { to, sent }, answer) => self.copy_answered(&to, sent, answer),
             (Pending::Promise { to, epoch }, answer) => self.promise_answered(&to, epoch, answer),
             (Pending::Fetch { from, of }, Ok(Answer::Rows { rows })) => self.fetched(&from, of, rows),
+            (Pending::Fetch { from, .. }, Err(error)) if error.code == Code::BookmarkLost => {
+                self.fetch_failed(&from);
+                self.lacks_too_much();
+            }
             (Pending::Fetch { from, .. }, _) => self.fetch_failed(&from),
             (Pending::Misses { of }, Ok(Answer::Misses { is_missed })) => self.misses_answered(&of, Some(is_missed)),
             (Pending::Misses { of }, _) => self.misses_answered(&of, None),

@@ -39,6 +39,10 @@ impl Node {
         let group = self.g();
         let (now, span) = (group.now, group.settings().election_span);
         let is_following = matches!(group.role, Role::Following { .. });
+        if self.compactor.is_copying {
+            return self.miss_leader_in(span);
+        }
+        let group = self.g();
         let Some(record) = group.record.clone().filter(|_| is_following) else { return };
         if let Some(since) = group.epoch_since.filter(|since| now.since(*since) < span) {
             return self.miss_leader_in(since.after(span).since(now));
@@ -46,6 +50,15 @@ impl Node {
         match record.elect(&group.config.me, group.known) {
             Ok(next) => self.swap_record(Swapping::Elect, next),
             Err(_) => self.read_record(Reading::Look),
+        }
+    }
+
+    /// Others hold what this candidate lacks, and their logs do not reach back to it: one of them has to lead.
+    pub(super) fn lacks_too_much(&mut self) {
+        if matches!(self.g_ref().role, Role::Candidate(_)) {
+            let timeout = self.g_ref().settings().timeout;
+            self.step_down();
+            self.miss_leader_in(Millis(3 * timeout.0));
         }
     }
 

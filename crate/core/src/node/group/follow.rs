@@ -7,6 +7,7 @@ use super::calls::Pending;
 use super::message::{Answer, Append, Ask, Call};
 use super::{Node, Role};
 use crate::error::{Code, Error};
+use crate::frontier::Frontier;
 use crate::group::{MemberName, Record};
 use crate::ids::{Epoch, Lsn, Millis, Origin, Seq, Token};
 use crate::node::catch_up::Reader;
@@ -28,6 +29,8 @@ pub(super) const NEXT_MS_MAX: u64 = 60_000;
 pub(super) enum Storing {
     /// Rows of other members; who is to be told, in which epoch, and by whom they were fetched.
     Rows { segments: Vec<Segment>, reply: Option<(u64, Epoch)>, fetched: Option<MemberName> },
+    /// A part of a copy of what another member keeps.
+    Copy { call: u64, epoch: Epoch, whole: Option<Frontier> },
     /// A promise to a candidate.
     Promise { call: u64, epoch: Epoch },
     /// The candidate's promise to itself, or a leader's before it hands over.
@@ -94,6 +97,7 @@ impl Node {
         }
         match ask {
             Ask::Append(append) => self.take_rows(call, from, epoch, append),
+            Ask::Copy(copy) => self.take_copy(call, epoch, copy),
             Ask::Promise => self.take_promise(call, epoch),
             Ask::Fetch { of, after } => match self.held(of) > after {
                 true => self.read_log_after(of, after, Reader::Call(call)),
@@ -126,6 +130,11 @@ impl Node {
         );
     }
 
+    /// Another member asks for what the log does not have any more.
+    pub(in crate::node) fn refuse_fetch(&mut self, call: u64) {
+        self.refuse_call(call, Error::new(Code::BookmarkLost, "the log does not reach back so far; take a copy"));
+    }
+
     /// The answer to a member that fetches.
     pub(in crate::node) fn answer_fetch(&mut self, call: u64, rows: Vec<Row>) {
         let is_held =
@@ -134,7 +143,7 @@ impl Node {
         self.reply(call, Answer::Rows { rows });
     }
 
-    fn refuse_lower(&mut self, call: u64, epoch: Epoch) {
+    pub(super) fn refuse_lower(&mut self, call: u64, epoch: Epoch) {
         let promised = self.g_ref().promised;
         let message = format!("epoch {promised} is promised; nothing of epoch {epoch} is taken any more");
         self.refuse_call(call, Error::new(Code::NotLeader, message));
@@ -194,7 +203,7 @@ impl Node {
             ops.push(log::row(&segment, value));
             segments.push(segment);
         }
-        if !segments.is_empty() && self.log.is_checkpoint_due(segments.len()) {
+        if !segments.is_empty() && self.log.is_checkpoint_due(segments.len(), self.config.retention.checkpoint_rows) {
             ops.extend(load::checkpoint(self));
         }
         Ok((ops, segments))
@@ -221,6 +230,7 @@ impl Node {
                 }
                 self.join_if_caught_up();
             }
+            Storing::Copy { call, epoch, whole } => self.copy_stored(call, epoch, whole),
             Storing::Promise { call, epoch } => match self.g_ref().promised > epoch {
                 true => self.refuse_lower(call, epoch),
                 false => self.reply_held(call),
@@ -304,7 +314,7 @@ impl Node {
         }
     }
 
-    fn reply_held(&mut self, call: u64) {
+    pub(super) fn reply_held(&mut self, call: u64) {
         let has_clients = !self.conns.is_empty() || self.waiters.is_waiting();
         let (frontier, applied) = (self.log.held.clone(), self.visible.clone());
         let group = self.g();

@@ -2,6 +2,7 @@
 //!
 //! Like the frames of replicas, decoding is total: any bytes give a message or a coded error.
 
+pub use super::copy::Copy;
 use crate::batch::Batch;
 use crate::error::{Code, Error};
 use crate::frontier::Frontier;
@@ -9,11 +10,14 @@ use crate::group::MemberName;
 use crate::group::concern::Progress;
 use crate::ids::{Epoch, Generation, Lsn, Origin, Seq};
 use crate::limits::{
-    CALL_BYTES_MAX, FORWARDED_PUSHES_MAX, FRAME_BYTES_MAX, GROUP_MEMBERS_MAX, MEMBER_NAME_BYTES_MAX, MESSAGE_BYTES_MAX,
-    SCAN_ROWS_MAX,
+    CALL_BYTES_MAX, DOC_NAME_BYTES_MAX, FORWARDED_PUSHES_MAX, FRAME_BYTES_MAX, GROUP_MEMBERS_MAX,
+    MEMBER_NAME_BYTES_MAX, MESSAGE_BYTES_MAX, ORIGINS_MAX, SCAN_ROWS_MAX,
 };
+use crate::store::Table;
 use crate::wire::{Reader, Writer};
 
+/// The tables of which a copy is made.
+const COPIED: [Table; 3] = [Table::Contents, Table::Docs, Table::Origins];
 /// The newest version of these messages.
 const VERSION: u8 = 1;
 
@@ -40,6 +44,8 @@ pub enum Ask {
     /// Take these rows in. Without rows it shows that the leader is there. From the leader of the call's epoch, from its
     /// candidate, or from the member that an observer is fed by.
     Append(Append),
+    /// A part of a copy of what the sender keeps.
+    Copy(Copy),
     /// Promise to take nothing below the call's epoch.
     Promise,
     /// Rows of an epoch's log.
@@ -215,6 +221,14 @@ impl Call {
                 }
                 encode_rows(out.byte(u8::from(*is_deaf)).uint(*next_ms), rows);
             }
+            Ask::Copy(Copy { is_first, is_last, folded, last_number, rows }) => {
+                folded.encode(out.byte(9).byte(u8::from(*is_first)).byte(u8::from(*is_last)));
+                out.uint(*last_number).uint(rows.len() as u64);
+                for (table, key, value) in rows {
+                    let table = COPIED.iter().position(|of| of == table).expect("nothing else is copied");
+                    out.byte(table as u8).bytes(key).bytes(value);
+                }
+            }
             Ask::Promise => {
                 out.byte(2);
             }
@@ -263,6 +277,7 @@ impl Call {
             5 => Ask::Forward { pushes: decode_pushes(&mut input)? },
             6 => Ask::Barrier { frontier: Frontier::decode(&mut input)? },
             7 => Ask::News,
+            9 => Ask::Copy(decode_copy(&mut input)?),
             kind => return Err(unknown(kind)),
         };
         input.end()?;
@@ -365,6 +380,19 @@ fn flag(input: &mut Reader<'_>) -> Result<bool, Error> {
         1 => Ok(true),
         other => Err(Error::malformed(format!("{other} is no flag"))),
     }
+}
+
+fn decode_copy(input: &mut Reader<'_>) -> Result<Copy, Error> {
+    let (is_first, is_last, folded) = (flag(input)?, flag(input)?, Frontier::decode(input)?);
+    let last_number = input.uint()?;
+    let row = |input: &mut Reader<'_>| {
+        let table = input.byte()?;
+        let table = COPIED.get(usize::from(table)).ok_or_else(|| unknown(table))?;
+        let key = input.bytes("a key", 2 * DOC_NAME_BYTES_MAX)?.to_vec();
+        Ok((*table, key, input.bytes("a row", CALL_BYTES_MAX)?.to_vec()))
+    };
+    let rows = (0..input.count("rows of a copy", ORIGINS_MAX)?).map(|_| row(input)).collect::<Result<_, Error>>()?;
+    Ok(Copy { is_first, is_last, folded, last_number, rows })
 }
 
 fn encode_rows(out: &mut Writer, rows: &[Vec<u8>]) {

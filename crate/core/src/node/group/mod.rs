@@ -9,6 +9,7 @@
 //! - `lease` reads and swaps the coordinator's record.
 
 mod calls;
+mod copy;
 pub(super) mod cuts;
 mod detect;
 mod elect;
@@ -35,6 +36,7 @@ use crate::ids::{Epoch, Lsn, Millis, Token};
 use crate::sorted::Map;
 use crate::store::StoreOp;
 use calls::Pending;
+pub(super) use copy::COPYING;
 use cuts::Cuts;
 use detect::Asking;
 use elect::Candidate;
@@ -469,6 +471,9 @@ impl Node {
         let group = self.group.as_ref()?;
         if self.generation.0 == 0 {
             return Some(Error::new(Code::Busy, "the group is being formed; try again in a moment"));
+        }
+        if self.compactor.is_copying {
+            return Some(Error::new(Code::Busy, "this member was away for long, and is getting a copy; try another"));
         }
         let is_offline = group.is_isolated && group.settings().minority == Minority::Offline;
         is_offline

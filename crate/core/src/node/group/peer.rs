@@ -2,6 +2,7 @@
 //! answers follows what a quorum holds.
 
 use super::calls::Pending;
+use super::copy::Copying;
 use super::message::{Answer, Append, Ask};
 use super::multi::Stuck;
 use super::{Node, Role};
@@ -32,9 +33,11 @@ pub(super) struct Peer {
     /// What was sent to it.
     pub(super) written: Frontier,
     /// The call that it has not answered.
-    in_flight: Option<u64>,
-    is_reading: bool,
+    pub(super) in_flight: Option<u64>,
+    pub(super) is_reading: bool,
     pub(super) is_fetching: bool,
+    /// A copy of what is kept that it gets.
+    pub(super) copying: Option<Copying>,
     /// Where several lead: the logs in which it stays behind although others should be sending them.
     pub(super) stuck: Map<Epoch, Stuck>,
     /// The highest round that it has confirmed, and when that call was sent.
@@ -44,7 +47,7 @@ pub(super) struct Peer {
     failed: Option<Millis>,
     failures: u32,
     retry_at: Option<Millis>,
-    last_sent: Option<Millis>,
+    pub(super) last_sent: Option<Millis>,
     has_clients: bool,
     /// Whether its promises count, by its own word.
     is_joined: bool,
@@ -142,6 +145,7 @@ impl Node {
         let (needs_round, is_candidate) = (self.needs_round(), matches!(self.g_ref().role, Role::Candidate(_)));
         let progress = self.progress_list();
         let missing = self.next_missing(name);
+        let trimmed = self.compactor.trimmed.clone();
         let group = self.g();
         let (stable, all, round) = (group.stable.clone(), group.all.clone(), group.round);
         let is_leading = group.is_leading();
@@ -154,7 +158,13 @@ impl Node {
         if is_candidate && peer.held.is_none() {
             return;
         }
-        if let Some((epoch, after)) = missing {
+        let is_trimmed = missing.is_some_and(|(epoch, after)| after < trimmed.lsn(epoch));
+        if is_trimmed && self.copy_to(name) {
+            return;
+        }
+        let Some(peer) = self.g().peers.get_mut(name) else { return };
+        if let Some((epoch, after)) = missing.filter(|_| !is_trimmed) {
+            peer.copying = None;
             peer.is_reading = true;
             return self.read_log_after(epoch, after, Reader::Member(name.clone()));
         }
@@ -408,7 +418,9 @@ impl Node {
             let held = peer.held.take();
             *peer = Peer { held, is_alarmed: peer.is_alarmed, is_reading: peer.is_reading, ..Peer::default() };
         }
-        let is_of_stream = |pending: &Pending| matches!(pending, Pending::Append { .. } | Pending::Fetch { .. });
+        let is_of_stream = |pending: &Pending| {
+            matches!(pending, Pending::Append { .. } | Pending::Fetch { .. } | Pending::Copy { .. })
+        };
         group.calls.retain(|_, pending| !is_of_stream(pending));
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::group::coverage::Moment;
 use crate::group::world::World;
-use headwater_core::store::{StoreOp, Table, log_key};
+use headwater_core::store::{StoreOp, Table, log_key, meta_key};
 use headwater_core::{Epoch, Frontier, Lsn, Segment};
 
 pub use crate::group::timeline::logs as text;
@@ -24,10 +24,30 @@ impl World {
                 StoreOp::Delete { table: Table::Log, .. } => {
                     self.violate("logs", || format!("m{member} deletes a log row, and nothing compacts logs yet"));
                 }
+                // A copy of another member's storage is whole: what it holds is held here.
+                StoreOp::Delete { table: Table::Meta, key } if *key == meta_key("copying") => self.note_copy(member, ops),
                 _ => {}
             }
         }
         epochs.into_iter().for_each(|epoch| self.note_held(epoch));
+    }
+
+    fn note_copy(&mut self, member: usize, ops: &[StoreOp]) {
+        self.coverage.saw(Moment::Copied);
+        let held = ops.iter().find_map(|op| match op {
+            StoreOp::Put { table: Table::Meta, key, value } if *key == meta_key("held") => {
+                Frontier::from_bytes(value).ok()
+            }
+            _ => None,
+        });
+        match held {
+            Some(held) => {
+                self.members[member].held.join(&held);
+                self.members[member].ever_held.join(&held);
+                held.epochs().for_each(|(epoch, _)| self.note_held(epoch));
+            }
+            None => self.violate("logs", || format!("m{member} ends a copy without saying what it holds")),
+        }
     }
 
     fn check_segment(&mut self, member: usize, segment: &Segment) {
