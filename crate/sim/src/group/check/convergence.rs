@@ -1,7 +1,10 @@
 //! After healing there is one leader, everybody is in sync with it, all tails are taken in, nothing is pending, and every
 //! copy is the log's.
 
+use crate::bits::Bits;
+use crate::group::oracle::writes_of;
 use crate::group::world::World;
+use crate::kept::kept;
 use headwater_core::Stage;
 use headwater_core::replica::Phase;
 
@@ -81,6 +84,34 @@ impl World {
     /// Where a copy differs from the log, if any does.
     pub fn difference(&self) -> Option<String> {
         let log = self.held_writes(&self.members[self.leaders().first().copied()?].held);
+        self.difference_on_disks(&log).or_else(|| self.difference_of_clients(&log))
+    }
+
+    // What members keep of documents is what the log said of them, however it is kept.
+    fn difference_on_disks(&self, log: &Bits) -> Option<String> {
+        for (place, member) in self.members.iter().enumerate() {
+            for (doc, name) in self.docs.iter().enumerate() {
+                let updates = match kept(&member.drive.disk, name) {
+                    Ok(updates) => updates,
+                    Err(error) => return Some(format!("m{place} cannot read doc/{doc}: {error}")),
+                };
+                let mut found = Bits::default();
+                let writes = updates.iter().flat_map(|update| writes_of(update));
+                writes.flatten().for_each(|write| found.set(write));
+                let due = log.within(&self.oracle.of_doc[doc]);
+                let (less, more) = (due.without(&found), found.without(&due));
+                if !less.is_empty() || !more.is_empty() {
+                    let [less, more] = [&less, &more].map(|writes| self.oracle.names(writes));
+                    return Some(format!(
+                        "m{place} keeps doc/{doc} without [{less}], and with [{more}] beyond the log"
+                    ));
+                }
+            }
+        }
+        None
+    }
+
+    fn difference_of_clients(&self, log: &Bits) -> Option<String> {
         for (place, client) in self.clients.iter().enumerate() {
             for (doc, shown) in client.docs.iter().enumerate() {
                 let due = log.within(&self.oracle.of_doc[doc]);

@@ -25,7 +25,9 @@ impl World {
                     self.violate("logs", || format!("m{member} deletes a log row, and nothing compacts logs yet"));
                 }
                 // A copy of another member's storage is whole: what it holds is held here.
-                StoreOp::Delete { table: Table::Meta, key } if *key == meta_key("copying") => self.note_copy(member, ops),
+                StoreOp::Delete { table: Table::Meta, key } if *key == meta_key("copying") => {
+                    self.note_copy(member, ops)
+                }
                 _ => {}
             }
         }
