@@ -361,12 +361,13 @@ test("a file goes when no document refers to it and retention has passed, and no
       await file.receipt.reached("all");
       return file.ref;
     };
-    const refs = { map: await put(1), text: await put(2), list: await put(3), none: await put(4), moved: await put(5) };
+    const refs = { mark: await put(6), map: await put(1), text: await put(2), list: await put(3), none: await put(4), moved: await put(5) };
     const other = await window.db.doc("other/doc");
     window.other = other;
     window.doc.getMap("m").set("file", { src: refs.map, alt: "x" });
     window.doc.getText("t").insert(0, `see ${refs.text} here`);
     window.doc.getArray("l").push([refs.list]);
+    window.doc.getText("rich").insert(0, "picture", { link: refs.mark });
     other.getMap("m").set("file", refs.moved);
     await window.doc.transact(() => window.doc.getMap("m").set("file2", refs.moved)).reached("leader");
     return refs;
@@ -379,7 +380,7 @@ test("a file goes when no document refers to it and retention has passed, and no
   const begin = Date.now();
   await worker.restart();
   await until(() => Date.now() - begin > 3 * RETENTION_MS, { what: "retention has passed three times" });
-  for (const name of /** @type {const} */ (["map", "text", "list", "moved"])) assert.ok(await isThere(refs[name]), name);
+  for (const name of /** @type {const} */ (["map", "text", "list", "moved", "mark"])) assert.ok(await isThere(refs[name]), name);
   await page.evaluate(() => window.page.live(window.db));
   const removedAt = Date.now();
   await page.evaluate(async () => {
@@ -394,6 +395,7 @@ test("a file goes when no document refers to it and retention has passed, and no
   const tookMs = Date.now() - removedAt;
   assert.ok(tookMs >= RETENTION_MS, `it was kept for ${tookMs} ms`);
   assert.ok(await isThere(refs.moved), "another document refers to it");
+  assert.ok(await isThere(refs.mark), "a mark in a text refers to it");
   // Put again it is there again, though the browser had taken it for safe.
   const again = await page.evaluate(async (ref) => {
     const file = await window.db.files.put(await window.db.files.get(ref));
@@ -401,7 +403,7 @@ test("a file goes when no document refers to it and retention has passed, and no
     return file.ref;
   }, refs.map);
   assert.ok(again === refs.map && (await isThere(again)));
-  figures("files: removal", { "retention ms": RETENTION_MS, "gone after ms": tookMs, removed: 4, kept: 1 });
+  figures("files: removal", { "retention ms": RETENTION_MS, "gone after ms": tookMs, removed: 4, kept: 2 });
 });
 
 /** @param {import("node:test").TestContext} t @param {{ isBrowser?: boolean }} [options] */

@@ -28,7 +28,7 @@ const SERVER_FAILED = 1011;
 const QUERIES_MAX = 128;
 
 /** A document as the node holds it. */
-const CURRENT: DocQuery = { bookmark: undefined, isStrong: false, timeoutMs: 10_000, format: "json" };
+const CURRENT: DocQuery = { bookmark: undefined, isStrong: false, timeoutMs: 10_000, format: "update" };
 
 /** What a query answers. */
 export interface Answer {
@@ -82,7 +82,7 @@ export class NodeHost {
     this.member = membership && new Member(membership, this, () => this.status().group?.leader);
     const { storage } = ctx;
     const leader = () => this.status().group?.leader;
-    const read = async (doc: string) => (await this.query(doc, CURRENT)).json as string;
+    const read = async (doc: string) => (await this.query(doc, CURRENT)).update as Uint8Array;
     this.files = new NodeFiles({ ...files, storage, alarms: this.#alarms, database, membership, leader, read });
     measure(String(ctx.id), this);
     for (const { conn, state } of this.connections.restore()) {

@@ -35,8 +35,8 @@ export interface NodeFilesParts {
   readonly retentionMs: number;
   /** Who leads, in a group, as far as is known. */
   leader(): string | undefined;
-  /** A document as JSON. */
-  read(doc: string): Promise<string>;
+  /** A document as one update, without what was deleted in it. */
+  read(doc: string): Promise<Uint8Array>;
 }
 
 /** The files of one node. */

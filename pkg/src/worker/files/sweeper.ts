@@ -18,8 +18,8 @@ export interface SweeperParts {
   readonly retentionMs: number;
   /** Whether this node decides for the database. */
   leads(): boolean;
-  /** A document as it is now, as text in which a reference stands as it was written. */
-  read(doc: string): Promise<string>;
+  /** A document as it is now, as bytes in which a reference stands as it was written. */
+  read(doc: string): Promise<Uint8Array>;
   /** Which of these the other members know to be in use; throws unless all of them have said so. */
   inUseElsewhere(ids: readonly string[]): Promise<readonly string[]>;
   /** Has the other members let go of them. */
@@ -122,17 +122,22 @@ export class Sweeper {
   /** Reads the documents that ever referred to it, each once in a pass. Those that do not any more are forgotten. */
   async #isReferred(file: NodeFile, texts: Map<string, string | undefined>): Promise<boolean> {
     const { tables } = this.#parts.keeper;
-    const ref = refOf(file);
+    // The size is no part of the name: whoever wrote another one meant the same file.
+    const ref = refOf(file).replace(/\/.*/, "");
     let isReferred = false;
     for (const { doc, atMs } of tables.mentions(file.id)) {
-      if (!texts.has(doc)) texts.set(doc, await this.#parts.read(doc).catch(() => undefined));
+      if (!texts.has(doc)) texts.set(doc, await this.#parts.read(doc).then(asText, () => undefined));
       const text = texts.get(doc);
-      // The size is no part of the name: whoever wrote another one meant the same file.
-      if (text === undefined || text.includes(ref.slice(0, ref.indexOf("/")))) isReferred = true;
+      if (text === undefined || text.includes(ref)) isReferred = true;
       else if (file.unreferencedMs !== null) tables.unmention(file.id, doc, atMs);
     }
     return isReferred;
   }
+}
+
+/** A character for each byte: what is looked for is ASCII. */
+function asText(bytes: Uint8Array): string {
+  return new TextDecoder("latin1").decode(bytes);
 }
 
 /** Whether a document has referred to it since it came: else it was quiet from the beginning, and has had its time. */
