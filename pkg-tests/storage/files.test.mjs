@@ -52,9 +52,11 @@ test("a file put in one browser is read in another, once stored and once sent", 
     window.db.disconnect();
     const offline = await window.db.files.get(ref, { timeoutMs: 5000 });
     const [listed] = await window.db.files.list();
-    return { isSame, told, before, after: await window.db.files.has(ref), offline: offline.size, listed: listed.heldBytes };
+    const after = await window.db.files.has(ref);
+    return { isSame, told, before, after, offline: offline.size, listed: listed.heldBytes, type: blob.type };
   }, SIZE);
   assert.deepEqual([got.isSame, got.before, got.after, got.offline, got.listed], [true, false, true, SIZE, SIZE]);
+  assert.equal(got.type, "image/png");
   assert.equal(got.told.at(-1), SIZE);
 
   const uploaded = link.bytes.up;

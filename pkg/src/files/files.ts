@@ -293,12 +293,14 @@ export class Files {
 
   /** A row for a file of which nothing is here. */
   async #announce(store: FileStore, file: FileName, key: string, receiving: Receiving): Promise<FileRow> {
-    const hashes = await this.#received(receiving, async (transfer, signal) => {
+    const [hashes, type] = await this.#received(receiving, async (transfer, signal) => {
       const answer = await transfer.hashes(file, signal);
-      return (await checkedManifest(file, answer)).hashes;
+      // A member that is behind may not have heard of the file itself; what it says besides is of less use.
+      const said = await transfer.status(file.id, "local", 0, signal).catch(() => undefined);
+      return [(await checkedManifest(file, answer)).hashes, said?.type ?? ""] as const;
     });
     const now = Date.now();
-    const given = { key, ...file, hashes, name: "", type: "", addedAtMs: now, usedAtMs: now };
+    const given = { key, ...file, hashes, name: "", type, addedAtMs: now, usedAtMs: now };
     const row: FileRow = { ...given, isWhole: false, heldBytes: 0, stage: "leader", isSafe: true, error: null };
     await store.put(row);
     return row;

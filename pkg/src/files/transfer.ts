@@ -12,6 +12,8 @@ const ANSWER_MS_MAX = 30_000;
 export interface FileStatus {
   readonly id: string;
   readonly size: number;
+  /** The media type that it was put with, or nothing. */
+  readonly type: string;
   readonly missing: readonly Span[];
   /** How far it has come: `"local"` while chunks are missing. */
   readonly stage: Stage;

@@ -136,7 +136,7 @@ export class NodeFiles {
       return this.#status(kept);
     }
     if (part === "hashes") throw malformed("the digests of a file come with its announcement");
-    const bytes = await bodyOf(request, CHUNK_BYTES, "the chunk", "TOO_LARGE");
+    const bytes = await chunkOf(request);
     const isWhole = await this.#keeper.take(id, part, bytes);
     if (isWhole) {
       this.#replicator?.wake();
@@ -230,7 +230,7 @@ export class NodeFiles {
     } catch (error) {
       // Somebody did not answer: nothing is removed before all have.
       if (!(error instanceof HeadwaterError)) console.error("headwater: files are not swept:", error);
-      this.#sweep.at(Date.now() + 60_000);
+      this.#sweep.at(Date.now() + this.#sweeper.pauseMs);
     }
   }
 
@@ -238,6 +238,13 @@ export class NodeFiles {
     const due = this.#sweeper.dueMs;
     if (due !== undefined) this.#sweep.at(due);
   }
+}
+
+/** The body; of a length that is told it is read at once, which makes half as much garbage. */
+async function chunkOf(request: Request): Promise<Uint8Array<ArrayBuffer>> {
+  const told = request.headers.get("content-length");
+  if (told === null || Number(told) > CHUNK_BYTES) return bodyOf(request, CHUNK_BYTES, "the chunk", "TOO_LARGE");
+  return new Uint8Array(await request.arrayBuffer());
 }
 
 function sizeOf(text: string | null): number {

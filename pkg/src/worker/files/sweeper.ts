@@ -9,8 +9,8 @@ import type { NodeFile } from "./tables.js";
 
 /** Files of one pass: each may have a document read. */
 const FILES_MAX = 64;
-/** The pause after a pass that could not be finished. */
-const AGAIN_MS = 60_000;
+/** The pause after a pass that could not be finished, which is shorter where retention is. */
+const [AGAIN_MS_MIN, AGAIN_MS] = [1_000, 60_000];
 
 /** What sweeping needs of the node. */
 export interface SweeperParts {
@@ -44,13 +44,18 @@ export class Sweeper {
     return quietest === undefined ? undefined : quietest + retentionMs;
   }
 
+  /** How long after a pass that could not be finished the next one begins. */
+  get pauseMs(): number {
+    return Math.min(AGAIN_MS, Math.max(this.#parts.retentionMs, AGAIN_MS_MIN));
+  }
+
   /** One pass; answers when to come again. */
   async pass(): Promise<number | undefined> {
     if (this.#isRunning) return undefined;
     this.#isRunning = true;
     try {
       const isAllDone = await this.#pass();
-      return isAllDone ? this.dueMs : Date.now() + Math.min(AGAIN_MS, Math.max(this.#parts.retentionMs, 1000));
+      return isAllDone ? this.dueMs : Date.now() + this.pauseMs;
     } finally {
       this.#isRunning = false;
     }
