@@ -275,6 +275,28 @@ test("what was damaged on the way or in storage is taken by nobody", async (t) =
   figures("files: damaged", { "refused by the node": refusals.length, "refused by the browser": damagedChunks, repaired: 2 });
 });
 
+test("when a tab goes in the middle of sending, another one goes on", async (t) => {
+  const { all, worker, site, browser } = await setUp(t);
+  const link = await Link.start(all, worker);
+  const one = await opened(await browser.visit(site.url), link.url);
+  const two = await opened(await browser.visitBeside(one, site.url), link.url);
+  link.delayMs = { up: 60, down: 60 };
+  const ref = await one.evaluate(async (size) => {
+    const file = await window.db.files.put(window.files.content(8, size));
+    window.sent = 0;
+    file.receipt.on("progress", ({ bytes }) => void (window.sent = bytes));
+    return file.ref;
+  }, SIZE);
+  await one.waitForFunction((bytes) => window.sent >= bytes, 4 * CHUNK_BYTES);
+  const before = link.bytes.up;
+  await one.close();
+  const held = await statusOf(worker, ref);
+  assert.equal(held.stage, "local", "it was in the middle");
+  await until(async () => (await statusOf(worker, ref)).stage === "all", { what: "the other tab has sent the rest" });
+  assert.ok(await two.evaluate((ref) => window.db.files.has(ref), ref));
+  assert.ok(link.bytes.up - before < SIZE - 2 * CHUNK_BYTES, "what was there was not sent again");
+});
+
 test("under a quota the least recently used copies go, and none that the leader lacks", async (t) => {
   const { worker, site, browser } = await setUp(t);
   const page = await browser.visit(site.url);

@@ -78,7 +78,8 @@ async function openWithin(
   void tellStorage(engine, store);
   const quotaBytes = options.files?.quotaBytes ?? QUOTA_BYTES;
   const openCopies = filesOf(platform, storageName, store.isDurable);
-  const files = new Files({ engine, urls, quotaBytes, name: `files/${storageName}`, openStore: openCopies });
+  const areTabs = store.isDurable && platform.joinTabs !== undefined;
+  const files = new Files({ engine, urls, quotaBytes, name: `files/${storageName}`, areTabs, openStore: openCopies });
   return new Database(name, engine, leader !== undefined, files);
 }
 

@@ -89,8 +89,9 @@ export interface FilesParts {
   readonly engine: Engine;
   readonly urls: readonly string[] | undefined;
   readonly quotaBytes: number;
-  /** The name that tabs meet under. */
+  /** The name that tabs meet under, and whether there may be any. */
   readonly name: string;
+  readonly areTabs: boolean;
   /** Opens the copies; without `isMade` only if there are any. */
   openStore(isMade: boolean): Promise<FileStore | undefined>;
 }
@@ -104,6 +105,8 @@ export class Files {
   readonly #busy = new Map<string, number>();
   readonly #getting = new Map<string, Promise<unknown>>();
   readonly #ended: Promise<HeadwaterError>;
+  /** Other tabs are told what is put here: they queue for sending it, should this one go. */
+  readonly #tabs: BroadcastChannel | undefined;
   #store: Promise<FileStore> | undefined;
 
   /** Made by `open`. Goes on with what is not sent yet. */
@@ -120,9 +123,12 @@ export class Files {
         track: (row) => this.#track(row),
         exclusively: (key, run, signal) => exclusively(`${parts.name}/${key}`, run, signal),
       });
+    this.#tabs = parts.areTabs && typeof BroadcastChannel === "function" ? new BroadcastChannel(parts.name) : undefined;
+    this.#tabs?.addEventListener("message", () => void this.#resume());
     this.#ended = new Promise((resolve) => {
       engine.emitter.on("ended", () => {
         this.#uploads?.stop();
+        this.#tabs?.close();
         void this.#store?.then((store) => store.close(), () => undefined);
         resolve(engine.death ?? closed());
       });
@@ -254,7 +260,10 @@ export class Files {
       await store.put(row, before === undefined ? [] : [before.key]);
     }
     this.#track(row).move(row.stage);
-    return this.#putFile(store, row, concern);
+    const file = this.#putFile(store, row, concern);
+    // After this tab has queued itself.
+    this.#tabs?.postMessage(null);
+    return file;
   }
 
   #localStage(store: FileStore): Stage {
@@ -436,7 +445,7 @@ export class Files {
     return this.#store;
   }
 
-  /** What an earlier opening could not send any more. */
+  /** What an earlier opening could not send any more, and what other tabs send. */
   async #resume(): Promise<void> {
     try {
       await this.pending();
