@@ -430,6 +430,34 @@ test("a file goes when no document refers to it and retention has passed, and no
   figures("files: removal", { "retention ms": RETENTION_MS, "gone after ms": tookMs, removed: 4, kept: 2 });
 });
 
+test("with a bucket the chunks are there, and go from there", async (t) => {
+  const all = owner(t);
+  const env = { HEADWATER_FILES_RETENTION_MS: "1500" };
+  const worker = await Worker.start(all, { config: "pkg-tests/storage/files-bucket.capnp", env });
+  const [site, browser] = [await Site.start(all), await Browser.start(all)];
+  const page = await opened(await browser.visit(site.url), worker.url);
+  const ref = await page.evaluate(async (size) => {
+    const file = await window.db.files.put(window.files.content(9, size));
+    await window.doc.transact(() => window.doc.getMap("m").set("file", file.ref)).reached("leader");
+    await file.receipt.reached("all");
+    return file.ref;
+  }, SIZE);
+  const [, id] = /hw-file:([^/]+)/.exec(ref) ?? [];
+  const keys = async () => (await fetch(`${worker.url}/bucket`)).json();
+  assert.deepEqual((await keys()).sort(), Array.from({ length: 13 }, (_, n) => `/${DATABASE}/${id}/${n}`).sort());
+  const { storageBytes } = await worker.status(DATABASE);
+  assert.ok(storageBytes < CHUNK_BYTES, `the node itself has ${storageBytes} bytes`);
+  await worker.restart();
+  const other = await opened(await browser.visit(site.url), worker.url);
+  const isSame = await other.evaluate(async ([ref, size]) => {
+    return window.files.isStream(await window.db.files.get(ref), 9, size, size);
+  }, /** @type {const} */ ([ref, SIZE]));
+  assert.ok(isSame);
+  await page.evaluate(() => window.page.live(window.db));
+  await page.evaluate(() => window.doc.transact(() => window.doc.getMap("m").delete("file")).reached("leader"));
+  await until(async () => (await keys()).length === 0, { what: "the bucket is empty", timeoutMs: 20_000 });
+});
+
 /** @param {import("node:test").TestContext} t @param {{ isBrowser?: boolean }} [options] */
 async function setUp(t, { isBrowser = true } = {}) {
   const all = owner(t);
