@@ -14,7 +14,8 @@ import { until } from "../harness/until.mjs";
 const CHUNK_BYTES = 256 * 1024;
 const SIZE = 8 * CHUNK_BYTES + 99;
 const DATABASE = "files";
-const TIMEOUT_MS = 1500;
+/** Longer than a member is cut off here: it must not stand for election meanwhile. */
+const TIMEOUT_MS = 8000;
 
 test("a file at all is there after the leader is gone for good, and a follower serves what it lacks", async (t) => {
   const { all, cluster, site, browser } = await setUp(t);

@@ -22,17 +22,27 @@ pub struct Mention {
 }
 
 /// Which documents a row of the log has refer to which files, each pair once.
-pub fn mentions_in(row: &[u8]) -> Result<Vec<Mention>, Error> {
-    let mut mentions = Vec::new();
-    for write in Segment::from_bytes(row)?.batch.writes {
-        for part in write.parts {
-            let found = ids_in(&part.update).map(|id| Mention { doc: part.doc.clone(), id: id.to_owned() });
-            mentions.extend(found);
-        }
-    }
+pub fn mentions_in_log(row: &[u8]) -> Result<Vec<Mention>, Error> {
+    let writes = Segment::from_bytes(row)?.batch.writes;
+    let parts = writes.into_iter().flat_map(|write| write.parts);
+    Ok(once(parts.flat_map(|part| mentions(&part.doc, &part.update)).collect()))
+}
+
+/// Which files a row of a document's contents has it refer to, each once. A member that was seeded knows them from there.
+pub fn mentions_in_contents(key: &[u8], row: &[u8]) -> Result<Vec<Mention>, Error> {
+    let name = key.split(|&byte| byte == 0).next().unwrap_or_default();
+    let name = std::str::from_utf8(name).map_err(|_| Error::malformed("a row of contents has no document's name"))?;
+    Ok(once(mentions(&DocName::parse(name)?, row)))
+}
+
+fn mentions(doc: &DocName, bytes: &[u8]) -> Vec<Mention> {
+    ids_in(bytes).map(|id| Mention { doc: doc.clone(), id: id.to_owned() }).collect()
+}
+
+fn once(mut mentions: Vec<Mention>) -> Vec<Mention> {
     mentions.sort();
     mentions.dedup();
-    Ok(mentions)
+    mentions
 }
 
 /// The ids of all references in some bytes, in their order.
@@ -47,10 +57,11 @@ fn ids_in(bytes: &[u8]) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ID_DIGITS, ids_in, mentions_in};
+    use super::{ID_DIGITS, Mention, ids_in, mentions_in_contents, mentions_in_log};
     use crate::batch::{Batch, Part, Write};
     use crate::ids::{DocName, Epoch, Lsn, Origin, Seq};
     use crate::segment::Segment;
+    use crate::store::content_key;
 
     #[test]
     fn a_row_tells_which_documents_refer_to_which_files() {
@@ -66,13 +77,22 @@ mod tests {
         ];
         let writes = vec![Write { origin: Origin(7), seq: Seq(1), parts }];
         let row = Segment { epoch: Epoch(1), first: Lsn(1), batch: Batch { writes } }.to_bytes();
-        let found: Vec<(String, String)> = mentions_in(&row)
+        let found: Vec<(String, String)> = mentions_in_log(&row)
             .expect("it is a row")
             .into_iter()
             .map(|mention| (mention.doc.as_str().to_owned(), mention.id))
             .collect();
         let expected = [("a", &two), ("a", &one), ("b", &two)].map(|(doc, id)| (doc.to_owned(), id.clone()));
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_row_of_contents_is_of_the_document_in_its_key() {
+        let doc = DocName::parse("a/b").expect("it is a name");
+        let id = "3c".repeat(ID_DIGITS / 2);
+        let row = format!("\u{2}hw-file:{id}/7 hw-file:{id}/7");
+        let found = mentions_in_contents(&content_key(&doc, 3, 0), row.as_bytes()).expect("it is a row");
+        assert_eq!(found, [Mention { doc, id }]);
     }
 
     #[test]

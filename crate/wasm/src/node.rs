@@ -195,9 +195,14 @@ impl Node {
         Ok(())
     }
 
-    /// Which documents a row of the log has refer to which files, flat: document, id, document, id …
-    pub fn mentions(row: &[u8]) -> Result<Vec<String>, JsValue> {
-        let mentions = files::mentions_in(row).map_err(throw)?;
+    /// Which documents a row that is about to be stored has refer to which files, flat: document, id, document, id …
+    pub fn mentions(table: &str, key: &[u8], row: &[u8]) -> Result<Vec<String>, JsValue> {
+        let mentions = match table {
+            "log" => files::mentions_in_log(row),
+            "contents" => files::mentions_in_contents(key, row),
+            _ => Ok(Vec::new()),
+        }
+        .map_err(throw)?;
         Ok(mentions.into_iter().flat_map(|mention| [mention.doc.as_str().to_owned(), mention.id]).collect())
     }
 

@@ -188,7 +188,8 @@ export class NodeHost {
 
   async #persist({ token, ops }: PersistEffect): Promise<void> {
     try {
-      noteMentions(ops, this.files.tables, (row) => this.#instance.call(() => this.#instance.glue.Node.mentions(row)));
+      const { mentions } = this.#instance.glue.Node;
+      noteMentions(ops, this.files.tables, (...row) => this.#instance.call(() => mentions(...row)));
       await this.store.commit(ops);
       this.#storageBytes = this.store.bytes;
       if (this.#instance.death !== undefined) return;

@@ -1,5 +1,5 @@
 /**
- * Hears which files documents refer to, from the rows of the log as they are committed. What it writes goes into the commit
+ * Hears which files documents refer to, from the rows of the log and of contents as they are committed. What it writes goes into the commit
  * of the row itself. It decodes nothing: the core tells documents and references apart.
  */
 
@@ -10,10 +10,14 @@ const PREFIX = new TextEncoder().encode("hw-file:");
 const LAST = PREFIX.length - 1;
 
 /** Looks at the rows of a commit that is about to be made. `parse` is the core's: document, id, document, id … */
-export function noteMentions(ops: readonly StoreOp[], tables: FileTables, parse: (row: Uint8Array) => string[]): void {
-  for (const { table, value } of ops) {
-    if (table !== "log" || value === undefined || !mayMention(value)) continue;
-    const flat = parse(value);
+export function noteMentions(
+  ops: readonly StoreOp[],
+  tables: FileTables,
+  parse: (table: string, key: Uint8Array, row: Uint8Array) => string[],
+): void {
+  for (const { table, key, value } of ops) {
+    if (value === undefined || !mayMention(value)) continue;
+    const flat = parse(table, key, value);
     for (let at = 0; at + 1 < flat.length; at += 2) tables.mention(flat[at + 1] as string, flat[at] as string, Date.now());
   }
 }
