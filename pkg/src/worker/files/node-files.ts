@@ -71,8 +71,9 @@ export class NodeFiles {
     });
     this.#sweep = new Due("files", alarms, () => void this.#pass());
     this.#plan();
+    // Not in the turn of the commit that brings the first mention.
+    this.tables.onMade = () => queueMicrotask(() => replicator?.wake());
     if (this.tables.isMade) replicator?.wake();
-    else if (replicator !== undefined && membership !== undefined) void this.#begin(replicator, membership.me);
   }
 
   /** Answers a client. */
@@ -211,16 +212,6 @@ export class NodeFiles {
   #hold(message: Parameters<Replicator["hold"]>[0]): ReturnType<Replicator["hold"]> {
     if (this.#replicator === undefined) throw new HeadwaterError("NOT_FOUND", "this node leads alone");
     return this.#replicator.hold(message);
-  }
-
-  /** A member whose storage is new may have been taken to hold files. Once all have heard, its tables say so. */
-  async #begin(replicator: Replicator, me: string): Promise<void> {
-    try {
-      await replicator.askAll({ ask: "empty", from: me });
-      this.tables.make();
-    } catch {
-      // Somebody is not there. The next instance says it; until then files come by whoever has to bring any.
-    }
   }
 
   async #pass(): Promise<void> {

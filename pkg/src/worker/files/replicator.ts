@@ -28,6 +28,7 @@ export class Replicator {
   readonly #leader: () => string | undefined;
   readonly #changed: () => void;
   readonly #links: readonly Link[];
+  readonly #teller: Link;
   readonly #pulling = new Map<string, Promise<boolean>>();
   #isOver = false;
 
@@ -44,23 +45,25 @@ export class Replicator {
     this.#leader = leader;
     this.#changed = changed;
     const others = membership.group.members.filter(({ name }) => name !== membership.me);
+    this.#teller = new Link("files begun", alarms, () => this.#tell());
     this.#links = others.map((member) => new Link(`files to ${member.name}`, alarms, () => this.#bring(member)));
   }
 
   /** Goes on with whatever is not everywhere yet. */
   wake(): void {
+    if (!this.#keeper.tables.isTold) this.#teller.wake();
     for (const link of this.#links) link.wake();
   }
 
   /** Time has passed. */
   tick(): void {
-    for (const link of this.#links) link.due.look();
+    for (const link of [this.#teller, ...this.#links]) link.due.look();
   }
 
   /** No more. */
   stop(): void {
     this.#isOver = true;
-    for (const link of this.#links) link.due.stop();
+    for (const link of [this.#teller, ...this.#links]) link.due.stop();
   }
 
   /** How far a file is that is whole here, as far as is known. */
@@ -127,7 +130,15 @@ export class Replicator {
     return this.#keeper.tables.find(id)?.missing === 0;
   }
 
-  /** Whether the member holds everything. */
+  /** A member whose storage is new may have been taken to hold files. */
+  async #tell(): Promise<void> {
+    const { tables } = this.#keeper;
+    if (this.#isOver || !tables.isMade || tables.isTold) return;
+    await this.askAll({ ask: "empty", from: this.#membership.me });
+    tables.told();
+  }
+
+  /** Brings a member everything that it is not known to hold. */
   async #bring(member: GroupMember): Promise<void> {
     const { tables } = this.#keeper;
     for (let files = this.#unheld(member); files.length > 0; files = this.#unheld(member)) {

@@ -10,6 +10,9 @@ const TABLES = [
   "file_holders (id TEXT NOT NULL, member TEXT NOT NULL, PRIMARY KEY (id, member)) WITHOUT ROWID",
 ];
 
+/** No file has this id. */
+const NOBODY = "";
+
 /** A file, as the table has it. */
 export interface NodeFile {
   readonly id: string;
@@ -28,6 +31,8 @@ export interface NodeFile {
 export class FileTables {
   readonly #sql: EdgeSql;
   #isMade: boolean;
+  /** Called when the tables are made: the first time that this storage hears of a file. */
+  onMade: () => void = () => undefined;
 
   /** Makes nothing. */
   constructor(sql: EdgeSql) {
@@ -45,6 +50,7 @@ export class FileTables {
     if (this.#isMade) return;
     for (const table of TABLES) this.#sql.exec(`CREATE TABLE IF NOT EXISTS ${table}`);
     this.#isMade = true;
+    this.onMade();
   }
 
   /** A file. */
@@ -143,6 +149,16 @@ export class FileTables {
   holders(id: string): string[] {
     if (!this.#isMade) return [];
     return [...this.#sql.exec<{ member: string }>("SELECT member FROM file_holders WHERE id = ?", id)].map(({ member }) => member);
+  }
+
+  /** Whether all members have heard that this storage began without files. */
+  get isTold(): boolean {
+    return this.holders(NOBODY).length > 0;
+  }
+
+  /** They have. */
+  told(): void {
+    this.held(NOBODY, "all");
   }
 
   /** A member has lost its storage. */
