@@ -146,7 +146,7 @@ test("a file put offline survives a reload and is sent when there is a connectio
     const late = await file.receipt.reached("leader", { timeoutMs: 50 }).catch((error) => error.code);
     return { ref: file.ref, stage: file.receipt.stage, late };
   }, SIZE);
-  assert.deepEqual([put.stage, put.late], ["local", "TIMEOUT"]);
+  assert.deepEqual([put.stage, put.late], ["local", "OFFLINE"]);
   await page.reload();
   await ready(page);
   await opened(page, worker.url, { connect: false });

@@ -50,20 +50,28 @@ export class FileTrack {
   }
 }
 
+/** How waits end that are not met. */
+export interface Over {
+  /** Resolves when the database is closed or dead. */
+  readonly ended: Promise<HeadwaterError>;
+  /** What a wait is that took too long: one that could not be met without a connection is another one. */
+  lateCode(): "TIMEOUT" | "OFFLINE";
+}
+
 /** The handle on one file that was put. */
 export class FileReceipt {
   /** When the file counts as done. */
   readonly concern: Stage;
   readonly #track: FileTrack;
   readonly #wake: () => void;
-  readonly #ended: Promise<HeadwaterError>;
+  readonly #over: Over;
 
-  /** Made by the package. `wake` has the file sent on; `ended` resolves when nothing is any more. */
-  constructor(track: FileTrack, concern: Stage, wake: () => void, ended: Promise<HeadwaterError>) {
+  /** Made by the package. `wake` has the file sent on. */
+  constructor(track: FileTrack, concern: Stage, wake: () => void, over: Over) {
     this.concern = concern;
     this.#track = track;
     this.#wake = wake;
-    this.#ended = ended;
+    this.#over = over;
   }
 
   /** How far the file has come: `local` is on this device's disk, the others are those of writes, for all of its bytes. */
@@ -92,9 +100,9 @@ export class FileReceipt {
         };
         ends.push(track.emitter.on("stage", look), onAbort(options.signal, reject));
         const message = `the file is at ${track.stage} and did not reach ${stage} within ${timeoutMs} ms; it stays on its way`;
-        const timer = setTimeout(() => reject(new HeadwaterError("TIMEOUT", message)), timeoutMs);
+        const timer = setTimeout(() => reject(new HeadwaterError(this.#over.lateCode(), message)), timeoutMs);
         ends.push(() => clearTimeout(timer));
-        void this.#ended.then(reject);
+        void this.#over.ended.then(reject);
         look();
       });
       return stage;

@@ -9,7 +9,7 @@ import { HeadwaterError, malformed, reportUncaught } from "../errors.js";
 import { known, optional, timeoutOf } from "../options.js";
 import type { Stage, WaitOptions } from "../types.js";
 import { aborted } from "../waits.js";
-import { FileReceipt, FileTrack, type FileProgress } from "./file-receipt.js";
+import { FileReceipt, FileTrack, type FileProgress, type Over } from "./file-receipt.js";
 import {
   CHUNK_BYTES,
   checkedManifest,
@@ -104,7 +104,7 @@ export class Files {
   readonly #tracks = new Map<string, FileTrack>();
   readonly #busy = new Map<string, number>();
   readonly #getting = new Map<string, Promise<unknown>>();
-  readonly #ended: Promise<HeadwaterError>;
+  readonly #over: Over;
   /** Other tabs are told what is put here: they queue for sending it, should this one go. */
   readonly #tabs: BroadcastChannel | undefined;
   #store: Promise<FileStore> | undefined;
@@ -125,7 +125,7 @@ export class Files {
       });
     this.#tabs = parts.areTabs && typeof BroadcastChannel === "function" ? new BroadcastChannel(parts.name) : undefined;
     this.#tabs?.addEventListener("message", () => void this.#resume());
-    this.#ended = new Promise((resolve) => {
+    const ended = new Promise<HeadwaterError>((resolve) => {
       engine.emitter.on("ended", () => {
         this.#uploads?.stop();
         this.#tabs?.close();
@@ -133,6 +133,7 @@ export class Files {
         resolve(engine.death ?? closed());
       });
     });
+    this.#over = { ended, lateCode: () => (engine.status().phase === "live" ? "TIMEOUT" : "OFFLINE") };
     void this.#resume();
   }
 
@@ -273,7 +274,7 @@ export class Files {
   #putFile(store: FileStore, row: FileRow, concern: Stage): PutFile {
     const { key, id, size } = row;
     const wake = () => this.#uploads?.begin(store, key);
-    const receipt = new FileReceipt(this.#track(row), concern, wake, this.#ended);
+    const receipt = new FileReceipt(this.#track(row), concern, wake, this.#over);
     wake();
     return { ref: refOf({ id: id as string, size }), size, receipt };
   }
@@ -284,7 +285,7 @@ export class Files {
     let row = await store.find(file.id);
     const key = row?.key ?? newKey();
     this.#use(key, 1);
-    const receiving = new Receiving(timeoutMs, signal, this.#ended);
+    const receiving = new Receiving(timeoutMs, signal, this.#over);
     try {
       row ??= await this.#announce(store, file, key, receiving);
       const manifest = { ...file, hashes: row.hashes };
@@ -460,27 +461,29 @@ export class Files {
 class Receiving {
   readonly #timeoutMs: number;
   readonly #caller: AbortSignal | undefined;
-  readonly #over = new AbortController();
+  readonly #over: Over;
+  readonly #end = new AbortController();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #failure: HeadwaterError | undefined;
   readonly #abort = () => this.#fail(aborted(this.#caller as AbortSignal));
 
-  constructor(timeoutMs: number, caller: AbortSignal | undefined, ended: Promise<HeadwaterError>) {
+  constructor(timeoutMs: number, caller: AbortSignal | undefined, over: Over) {
     this.#timeoutMs = timeoutMs;
     this.#caller = caller;
     caller?.addEventListener("abort", this.#abort);
-    void ended.then((error) => this.#fail(error));
+    this.#over = over;
+    void over.ended.then((error) => this.#fail(error));
     this.arrived();
   }
 
   get signal(): AbortSignal {
-    return this.#over.signal;
+    return this.#end.signal;
   }
 
   arrived(): void {
     clearTimeout(this.#timer);
     const message = `nothing of the file arrived for ${this.#timeoutMs} ms; what is here of it is kept, get it again`;
-    this.#timer = setTimeout(() => this.#fail(new HeadwaterError("TIMEOUT", message)), this.#timeoutMs);
+    this.#timer = setTimeout(() => this.#fail(new HeadwaterError(this.#over.lateCode(), message)), this.#timeoutMs);
   }
 
   check(): void {
@@ -505,7 +508,7 @@ class Receiving {
 
   #fail(error: HeadwaterError): void {
     this.#failure ??= error;
-    this.#over.abort();
+    this.#end.abort();
   }
 }
 

@@ -16,6 +16,8 @@ const DIGEST_BYTES = 32;
 const VERSION = "headwater-file/1\n";
 const REF = /^hw-file:([0-9a-f]{64})\/(0|[1-9][0-9]{0,9})$/;
 const ID = /^[0-9a-f]{64}$/;
+/** References wherever they stand. The size is no part of the name: whoever wrote another one meant the same file. */
+export const REFERENCE = /hw-file:([0-9a-f]{64})/g;
 
 /** The digests of a file's chunks, and what follows from them. */
 export interface Manifest {

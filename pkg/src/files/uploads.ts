@@ -106,8 +106,8 @@ export class Uploads {
     }
     for (;;) {
       await this.#keep(store, key, status.stage, track);
-      if (status.missing.length > 0 || !includes(status.stage, "leader")) return false;
-      const wanted: Stage = includes(status.stage, "quorum") ? "all" : "quorum";
+      if (status.missing.length > 0) return false;
+      const wanted: Stage = includes(status.stage, "quorum") ? "all" : includes(status.stage, "leader") ? "quorum" : "leader";
       if (status.stage === "all" || (wanted === "all" && !this.#isAskedFor(track))) return true;
       status = await transfer.status(manifest.id, wanted, STAGE_MS, signal);
     }

@@ -190,7 +190,7 @@ export class HeadwaterNode extends Base {
     const host = this.#host(database);
     // If it cannot read its storage, that is its status.
     await host.query(undefined, NOTHING).catch(() => undefined);
-    const figures = { sockets: this.#ctx.getWebSockets().length, storageBytes: host.store.bytes };
+    const figures = { sockets: this.#ctx.getWebSockets().length, storageBytes: host.store.bytes, files: host.files.tables.totals() };
     return json(statusOf(host.status(), { ...figures, instance: this.#instance }));
   }
 }

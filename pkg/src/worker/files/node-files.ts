@@ -18,7 +18,7 @@ import { Replicator } from "./replicator.js";
 import { Sweeper } from "./sweeper.js";
 import { FileTables } from "./tables.js";
 
-/** Requests with a chunk each that may be under way at once. */
+/** Requests with bytes of a file that may be under way at once: what one of them has is in memory meanwhile. */
 const REQUESTS_MAX = 32;
 /** How long a request may wait for a stage. */
 const TIMEOUT_MS_MAX = 60_000;
@@ -78,12 +78,13 @@ export class NodeFiles {
 
   /** Answers a client. */
   async answer(target: FileTarget, url: URL, request: Request): Promise<Response> {
+    if (request.method !== "POST" && target.part === undefined) return this.#waited(target.id, url, request.signal);
     if (this.#requests >= REQUESTS_MAX) {
       throw new HeadwaterError("BUSY", `${REQUESTS_MAX} requests for files are under way at this node; try again in a moment`);
     }
     this.#requests += 1;
     try {
-      return await (request.method === "POST" ? this.#take(target, url, request) : this.#give(target, url, request));
+      return await (request.method === "POST" ? this.#take(target, url, request) : this.#give(target));
     } finally {
       this.#requests -= 1;
     }
@@ -146,15 +147,13 @@ export class NodeFiles {
     return json({ isWhole });
   }
 
-  async #give({ id, part }: FileTarget, url: URL, request: Request): Promise<Response> {
-    const bytes = { "content-type": "application/octet-stream" };
-    if (part === undefined) return this.#waited(id, url, request.signal);
-    if (part === "hashes") {
-      const hashes = this.tables.find(id)?.hashes ?? (await this.#replicator?.fetch({ ask: "hashes", id }));
-      return respond(hashes ?? unknown(id), 200, bytes);
-    }
-    const chunk = (await this.#keeper.chunk(id, part)) ?? (await this.#replicator?.fetch({ ask: "chunk", id, n: part }));
-    return respond(chunk ?? unknown(id), 200, bytes);
+  /** What is not here, another member may have. */
+  async #give({ id, part }: FileTarget): Promise<Response> {
+    const bytes =
+      typeof part === "number"
+        ? ((await this.#keeper.chunk(id, part)) ?? (await this.#replicator?.fetch({ ask: "chunk", id, n: part })))
+        : (this.tables.find(id)?.hashes ?? (await this.#replicator?.fetch({ ask: "hashes", id })));
+    return respond(bytes ?? unknown(id), 200, { "content-type": "application/octet-stream" });
   }
 
   /** How far a file is, at once or when it is as far as the request asks. */

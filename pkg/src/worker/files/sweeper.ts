@@ -3,12 +3,15 @@
  * kept: a document that cannot be read, a member that does not answer, a reference that is new.
  */
 
-import { refOf } from "../../files/manifest.js";
+import { REFERENCE } from "../../files/manifest.js";
 import type { Keeper } from "./keeper.js";
 import type { NodeFile } from "./tables.js";
 
 /** Files of one pass: each may have a document read. */
 const FILES_MAX = 64;
+/** Which files the documents of a pass refer to, not the documents themselves; `undefined` of those that cannot be read. */
+type Read = Map<string, Set<string> | undefined>;
+
 /** The pause after a pass that could not be finished, which is shorter where retention is. */
 const [AGAIN_MS_MIN, AGAIN_MS] = [1_000, 60_000];
 
@@ -64,13 +67,13 @@ export class Sweeper {
   /** Which of these are in use as far as this node knows. Whoever is told that one is not may tell it to drop it. */
   async inUse(ids: readonly string[]): Promise<string[]> {
     const { keeper, retentionMs } = this.#parts;
-    const texts = new Map<string, string | undefined>();
+    const read: Read = new Map();
     const used: string[] = [];
     for (const id of ids) {
       const askedMs = Date.now();
       const isNew = keeper.tables.mentions(id).some(({ atMs }) => atMs > askedMs - retentionMs);
       const file = keeper.tables.find(id);
-      if (isNew || (file !== undefined && (await this.#isReferred(file, texts)))) used.push(id);
+      if (isNew || (file !== undefined && (await this.#isReferred(file, read)))) used.push(id);
       else this.#asked.set(id, askedMs);
     }
     return used;
@@ -94,12 +97,12 @@ export class Sweeper {
     const quiet = keeper.tables.quietSince(beganMs - retentionMs, FILES_MAX);
     keeper.tables.forgetMentions(beganMs - retentionMs);
     const removable: NodeFile[] = [];
-    const texts = new Map<string, string | undefined>();
+    const read: Read = new Map();
     for (const file of quiet) {
       // What is not whole, nobody ever had from here.
       if (file.missing > 0 && keeper.tables.mentions(file.id).length === 0) await keeper.remove(file.id);
       else if (!this.#parts.leads()) continue;
-      else if (await this.#isReferred(file, texts)) keeper.tables.touch(file.id, Date.now());
+      else if (await this.#isReferred(file, read)) keeper.tables.touch(file.id, Date.now());
       else if (file.unreferencedMs !== null || !hadReference(file, keeper)) removable.push(file);
       else keeper.tables.unreferenced(file.id, Date.now());
     }
@@ -125,24 +128,24 @@ export class Sweeper {
   }
 
   /** Reads the documents that ever referred to it, each once in a pass. Those that do not any more are forgotten. */
-  async #isReferred(file: NodeFile, texts: Map<string, string | undefined>): Promise<boolean> {
+  async #isReferred(file: NodeFile, read: Read): Promise<boolean> {
     const { tables } = this.#parts.keeper;
-    // The size is no part of the name: whoever wrote another one meant the same file.
-    const ref = refOf(file).replace(/\/.*/, "");
     let isReferred = false;
     for (const { doc, atMs } of tables.mentions(file.id)) {
-      if (!texts.has(doc)) texts.set(doc, await this.#parts.read(doc).then(asText, () => undefined));
-      const text = texts.get(doc);
-      if (text === undefined || text.includes(ref)) isReferred = true;
+      if (!read.has(doc)) read.set(doc, await this.#parts.read(doc).then(idsIn, () => undefined));
+      const ids = read.get(doc);
+      if (ids === undefined || ids.has(file.id)) isReferred = true;
       else if (file.unreferencedMs !== null) tables.unmention(file.id, doc, atMs);
     }
     return isReferred;
   }
 }
 
-/** A character for each byte: what is looked for is ASCII. */
-function asText(bytes: Uint8Array): string {
-  return new TextDecoder("latin1").decode(bytes);
+/** The ids of all references in a document. */
+function idsIn(bytes: Uint8Array): Set<string> {
+  // A character for each byte: what is looked for is ASCII.
+  const text = new TextDecoder("latin1").decode(bytes);
+  return new Set(Array.from(text.matchAll(REFERENCE), ([, id]) => id as string));
 }
 
 /** Whether a document has referred to it since it came: else it was quiet from the beginning, and has had its time. */
