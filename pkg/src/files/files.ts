@@ -26,6 +26,7 @@ import {
 } from "./manifest.js";
 import { evictions, inParallel, missingOf, numbersIn } from "./plan.js";
 import { type Content, pieces } from "./pieces.js";
+import { Receiving } from "./receiving.js";
 import type { Chunk, FileRow, FileStore } from "./store.js";
 import { Transfer } from "./transfer.js";
 import { Uploads } from "./uploads.js";
@@ -454,61 +455,6 @@ export class Files {
       // Whoever uses files is told the same; nobody else has to know.
       if (!(error instanceof HeadwaterError)) reportUncaught(error);
     }
-  }
-}
-
-/** One `get`: it ends when its caller says so, when the database is closed, or when nothing arrives for too long. */
-class Receiving {
-  readonly #timeoutMs: number;
-  readonly #caller: AbortSignal | undefined;
-  readonly #over: Over;
-  readonly #end = new AbortController();
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #failure: HeadwaterError | undefined;
-  readonly #abort = () => this.#fail(aborted(this.#caller as AbortSignal));
-
-  constructor(timeoutMs: number, caller: AbortSignal | undefined, over: Over) {
-    this.#timeoutMs = timeoutMs;
-    this.#caller = caller;
-    caller?.addEventListener("abort", this.#abort);
-    this.#over = over;
-    void over.ended.then((error) => this.#fail(error));
-    this.arrived();
-  }
-
-  get signal(): AbortSignal {
-    return this.#end.signal;
-  }
-
-  arrived(): void {
-    clearTimeout(this.#timer);
-    const message = `nothing of the file arrived for ${this.#timeoutMs} ms; what is here of it is kept, get it again`;
-    this.#timer = setTimeout(() => this.#fail(new HeadwaterError(this.#over.lateCode(), message)), this.#timeoutMs);
-  }
-
-  check(): void {
-    if (this.#failure !== undefined) throw this.#failure;
-  }
-
-  async pause(ms: number): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      this.signal.addEventListener("abort", () => {
-        clearTimeout(timer);
-        resolve();
-      });
-    });
-    this.check();
-  }
-
-  end(): void {
-    clearTimeout(this.#timer);
-    this.#caller?.removeEventListener("abort", this.#abort);
-  }
-
-  #fail(error: HeadwaterError): void {
-    this.#failure ??= error;
-    this.#end.abort();
   }
 }
 
