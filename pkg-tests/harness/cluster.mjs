@@ -93,9 +93,10 @@ export class Cluster {
    * @param {import("./cleanup.mjs").Owner} owner
    * @param {{
    *   members?: Member[], quorum?: number, topology?: "single-leader" | "multi-leader", settings?: object, isGroup?: boolean,
+   *   env?: Record<string, string>,
    * }} [options]
    */
-  static async start(owner, { members = MEMBERS, quorum = 2, topology, settings = {}, isGroup = true } = {}) {
+  static async start(owner, { members = MEMBERS, quorum = 2, topology, settings = {}, isGroup = true, env: more = {} } = {}) {
     const etcd = await Etcd.start(owner);
     const nodes = members.map((member) => new ClusterNode(member));
     const etcdPort = { port: Number(new URL(etcd.url).port) };
@@ -106,7 +107,7 @@ export class Cluster {
     }
     const cluster = new Cluster(etcd, nodes);
     const start = async (/** @type {ClusterNode} */ node) => {
-      const env = isGroup ? environment(node, nodes, { quorum, topology, settings }) : {};
+      const env = { ...more, ...(isGroup ? environment(node, nodes, { quorum, topology, settings }) : {}) };
       node.worker = await Worker.start(owner, { config: CONFIG, env });
     };
     await Promise.all(nodes.map(start));

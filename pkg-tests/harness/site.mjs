@@ -21,6 +21,7 @@ const TYPES = new Map([
 const SCRIPTS = new Map([
   ["/page.js", "harness/page.mjs"],
   ["/tabs-page.js", "topologies/tabs-page.mjs"],
+  ["/files-page.js", "storage/files-page.mjs"],
 ]);
 
 const PAGE = `<!doctype html>

@@ -69,6 +69,11 @@ export class Worker {
     return `http://127.0.0.1:${this.port}`;
   }
 
+  /** Its process, while it runs. */
+  get pid() {
+    return this.#child?.pid;
+  }
+
   /** Where its storage is. */
   get storage() {
     return this.#storage;

@@ -37,5 +37,6 @@ const main :Workerd.Worker = (
     (name = "HEADWATER_GROUP", fromEnvironment = "HEADWATER_GROUP"),
     (name = "HEADWATER_LEASE", fromEnvironment = "HEADWATER_LEASE"),
     (name = "HEADWATER_NODE_SECRET", fromEnvironment = "HEADWATER_NODE_SECRET"),
+    (name = "HEADWATER_FILES_RETENTION_MS", fromEnvironment = "HEADWATER_FILES_RETENTION_MS"),
   ],
 );

@@ -4,6 +4,7 @@ import type { Document } from "./document.js";
 import type { Degraded, Engine } from "./engine.js";
 import { Emitter } from "./emitter.js";
 import { type HeadwaterError, malformed } from "./errors.js";
+import type { Files } from "./files/files.js";
 import { checkFunction, checkTransact, timeoutOf } from "./options.js";
 import { type JoinPeersOptions, Mesh } from "./peers/mesh.js";
 import type { ConnectPeerOptions } from "./peers/options.js";
@@ -56,6 +57,8 @@ export interface DatabaseEvents {
 export class Database {
   /** Its name. */
   readonly name: string;
+  /** Files that its documents refer to. */
+  readonly files: Files;
   readonly #engine: Engine;
   readonly #hasLeader: boolean;
   readonly #emitter = new Emitter<DatabaseEvents>();
@@ -65,8 +68,9 @@ export class Database {
   #mesh: Mesh | undefined;
 
   /** Made by `open`. */
-  constructor(name: string, engine: Engine, hasLeader: boolean) {
+  constructor(name: string, engine: Engine, hasLeader: boolean, files: Files) {
     this.name = name;
+    this.files = files;
     this.#engine = engine;
     this.#hasLeader = hasLeader;
     engine.emitter.on("changed", () => this.#tell());

@@ -3,6 +3,8 @@
 import { Database } from "./database.js";
 import { Engine, type EngineParts } from "./engine.js";
 import { toHeadwaterError } from "./errors.js";
+import { Files, type FilesParts, QUOTA_BYTES } from "./files/files.js";
+import { MemoryFileStore } from "./files/store.js";
 import { createGlue } from "./generated/replica/glue.js";
 import { Instance } from "./instance.js";
 import { checkOpen } from "./options.js";
@@ -74,7 +76,20 @@ async function openWithin(
     throw error;
   }
   void tellStorage(engine, store);
-  return new Database(name, engine, leader !== undefined);
+  const quotaBytes = options.files?.quotaBytes ?? QUOTA_BYTES;
+  const openCopies = filesOf(platform, storageName, store.isDurable);
+  const areTabs = store.isDurable && platform.joinTabs !== undefined;
+  const files = new Files({ engine, urls, quotaBytes, name: `files/${storageName}`, areTabs, openStore: openCopies });
+  return new Database(name, engine, leader !== undefined, files);
+}
+
+/** Where the copies of files are: on disk if the replica is. */
+function filesOf(platform: Platform, storageName: string, isDurable: boolean): FilesParts["openStore"] {
+  const name = storageName.replace(/^headwater/, "headwater-files");
+  return async (isMade) => {
+    if (isDurable && platform.openFiles !== undefined) return platform.openFiles(name, isMade);
+    return isMade ? new MemoryFileStore() : undefined;
+  };
 }
 
 /** What storage is called, and what its tabs meet under. Encoded, so that no two pairs share a name. */

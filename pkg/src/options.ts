@@ -34,13 +34,14 @@ export function checkOpen(name: unknown, options: OpenOptions): void {
     const problem = databaseNameProblem(each);
     if (problem !== undefined) throw malformed(problem);
   }
-  known(options, ["url", "storage", "concern", "degrade", "name", "tabs", "connect", "timeoutMs", "signal"], "open");
+  known(options, ["url", "storage", "concern", "degrade", "name", "tabs", "connect", "files", "timeoutMs", "signal"], "open");
   checkWait(options);
   checkUrl(options.url);
   optional(options.connect, "boolean", "connect");
   checkTabs(options.tabs);
   checkConcern(options.concern);
   checkDegrade(options.degrade);
+  checkFiles(options.files);
   const { storage } = options;
   if (storage === undefined || storage === "memory") return;
   known(storage, ["durability", "persist"], "storage");
@@ -120,6 +121,14 @@ function checkDegrade(degrade: TransactOptions["degrade"]): void {
 function checkUrl(url: unknown): void {
   if (url === undefined || typeof url === "string" || isListOfText(url)) return;
   throw malformed(`url is ${show(url)}; it is a string, or 1 to ${MEMBERS_MAX} of them`);
+}
+
+function checkFiles(files: OpenOptions["files"]): void {
+  if (files === undefined) return;
+  known(files, ["quotaBytes"], "files");
+  const { quotaBytes = 0 } = files;
+  if (Number.isSafeInteger(quotaBytes) && quotaBytes >= 0) return;
+  throw malformed(`files.quotaBytes is ${show(quotaBytes)}; it is a whole number of bytes, zero or more`);
 }
 
 function checkTabs(tabs: unknown): void {

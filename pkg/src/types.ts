@@ -65,6 +65,17 @@ export interface OpenOptions extends WaitOptions {
   readonly tabs?: "shared" | "alone" | undefined;
   /** Whether to connect at once; `true` by default. See {@link Database.connect}. */
   readonly connect?: boolean | undefined;
+  /** How files are kept here. See {@link Database.files}. */
+  readonly files?: FilesOptions | undefined;
+}
+
+/** Local copies of files. */
+export interface FilesOptions {
+  /**
+   * What the copies may weigh together, 1 GiB by default. Those that were not used for longest are evicted, and of them only
+   * what the leader's side keeps. A file that does not fit is read without being kept.
+   */
+  readonly quotaBytes?: number | undefined;
 }
 
 /** Storage that survives. */

@@ -27,6 +27,7 @@ pub mod bookmark;
 pub mod bugs;
 pub mod checksum;
 pub mod error;
+pub mod files;
 pub mod frame;
 pub mod frontier;
 pub mod group;

@@ -8,6 +8,7 @@ use crate::host::{coded, doc_name, malformed, millis, parse_bookmark, storage_er
 use crate::merge;
 use crate::status::{event_to_js, status_to_js};
 use headwater_core::error::Code;
+use headwater_core::files;
 use headwater_core::group::{MemberName, Topology};
 use headwater_core::node::{self, Admin, Config, Done, Held, Input, Output, Query, Retention, Swap};
 use headwater_core::sorted::Map;
@@ -192,6 +193,17 @@ impl Node {
         self.answering.insert(id, Answering { doc: content });
         self.handle(Input::Query(Query { id, doc, bookmark, strong, timeout: millis(timeout_ms) }), now);
         Ok(())
+    }
+
+    /// Which documents a row that is about to be stored has refer to which files, flat: document, id, document, id …
+    pub fn mentions(table: &str, key: &[u8], row: &[u8]) -> Result<Vec<String>, JsValue> {
+        let mentions = match table {
+            "log" => files::mentions_in_log(row),
+            "contents" => files::mentions_in_contents(key, row),
+            _ => Ok(Vec::new()),
+        }
+        .map_err(throw)?;
+        Ok(mentions.into_iter().flat_map(|mention| [mention.doc.as_str().to_owned(), mention.id]).collect())
     }
 
     /// Nobody waits for that query any more.

@@ -1,6 +1,7 @@
 /** Browsers: the wasm lies beside the script, storage is IndexedDB. */
 
 import { HeadwaterError } from "../errors.js";
+import { IndexedDbFileStore } from "../files/indexeddb.js";
 import { IndexedDbStore } from "../store/indexeddb.js";
 import { joinTabs } from "../tabs/browser-tabs.js";
 import { once, type Platform, type WebSocketClass } from "./platform.js";
@@ -11,6 +12,7 @@ export function browserPlatform(wasmUrl: () => URL): Platform {
     module: once(() => load(wasmUrl())),
     webSocket: async () => WebSocket as unknown as WebSocketClass,
     openStore: (name) => IndexedDbStore.open(name),
+    openFiles: (name, isMade) => IndexedDbFileStore.open(name, isMade),
     joinTabs,
     now: () => performance.now(),
     onWake,

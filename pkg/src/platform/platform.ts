@@ -1,6 +1,7 @@
 /** What differs between browsers, Node.js and workerd. Everything else is the same code in all of them. */
 
 import { toHeadwaterError } from "../errors.js";
+import type { FileStore } from "../files/store.js";
 import type { Store } from "../store/store.js";
 import type { Tabs } from "../tabs/tabs.js";
 
@@ -14,6 +15,12 @@ export interface Platform {
 
   /** Opens storage that survives the process. */
   openStore(name: string): Promise<Store>;
+
+  /**
+   * Opens the local copies of files of this name; without `isMade` answers `undefined` where there are none. Not there where
+   * there is no storage that survives the process.
+   */
+  openFiles?(name: string, isMade: boolean): Promise<FileStore | undefined>;
 
   /**
    * Joins the others that have storage of this name open. `undefined`, or not there at all, where openings cannot find each

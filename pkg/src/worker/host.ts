@@ -7,11 +7,14 @@ import type { AnswerEffect, NodeEffect, NodeStatus, PersistEffect } from "../eff
 import { fromPlain, HeadwaterError, isCoded, toHeadwaterError } from "../errors.js";
 import { createGlue, type Glue, type Node } from "../generated/node/glue.js";
 import { Instance } from "../instance.js";
+import { Alarms, AWAKE_MS_MAX } from "./alarms.js";
 import type { EdgeContext } from "./cloudflare.js";
 import { Connections } from "./connections.js";
 import type { DocQuery } from "./doc-query.js";
 import { Events } from "./events.js";
 import { Gather } from "./gather.js";
+import { noteMentions } from "./files/mentions.js";
+import { NodeFiles, type NodeFilesParts } from "./files/node-files.js";
 import { describe } from "./group/config.js";
 import { Member, type Membership } from "./group/member.js";
 import { type Figures, measure } from "./metrics.js";
@@ -23,8 +26,9 @@ const SERVER_FAILED = 1011;
 
 /** How many queries may be under way at once: each holds a document in memory until it is answered. */
 const QUERIES_MAX = 128;
-/** A deadline that is further away than this is left to the platform's alarm, so that the object may sleep meanwhile. */
-const AWAKE_MS_MAX = 120_000;
+
+/** A document as the node holds it. */
+const CURRENT: DocQuery = { bookmark: undefined, isStrong: false, timeoutMs: 10_000, format: "update" };
 
 /** What a query answers. */
 export interface Answer {
@@ -39,7 +43,10 @@ export class NodeHost {
   readonly store: SqlStore;
   /** Its part in a group, if it has one. */
   readonly member: Member | undefined;
+  /** Files that its documents refer to. */
+  readonly files: NodeFiles;
   readonly #ctx: EdgeContext;
+  readonly #alarms: Alarms;
   readonly #database: string;
   readonly #instance: Instance<Glue>;
   readonly #node: Node;
@@ -52,12 +59,18 @@ export class NodeHost {
   /** As of the last commit: figures are asked for by those who may not look at storage. */
   #storageBytes: number;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #alarmMs: number | undefined;
   readonly #gather = new Gather(() => this.#drain());
 
   /** Makes the instance, and goes on with the connections that outlived the one before. */
-  constructor(ctx: EdgeContext, module: WebAssembly.Module, database: string, membership: Membership | undefined) {
+  constructor(
+    ctx: EdgeContext,
+    module: WebAssembly.Module,
+    database: string,
+    membership: Membership | undefined,
+    files: Pick<NodeFilesParts, "bucket" | "retentionMs">,
+  ) {
     this.#ctx = ctx;
+    this.#alarms = new Alarms(ctx.storage);
     this.#database = database;
     this.connections = new Connections(ctx);
     this.store = new SqlStore(ctx.storage);
@@ -67,6 +80,10 @@ export class NodeHost {
     this.#instance.onDeath = (cause) => this.#fail(cause);
     this.#node = this.#instance.call(() => make(this.#instance.glue, membership));
     this.member = membership && new Member(membership, this, () => this.status().group?.leader);
+    const { storage } = ctx;
+    const leader = () => this.status().group?.leader;
+    const read = async (doc: string) => (await this.query(doc, CURRENT)).update as Uint8Array;
+    this.files = new NodeFiles({ ...files, storage, alarms: this.#alarms, database, membership, leader, read });
     measure(String(ctx.id), this);
     for (const { conn, state } of this.connections.restore()) {
       this.input((node, now) => node.restored(conn, state, now));
@@ -171,6 +188,8 @@ export class NodeHost {
 
   async #persist({ token, ops }: PersistEffect): Promise<void> {
     try {
+      const { mentions } = this.#instance.glue.Node;
+      noteMentions(ops, this.files.tables, (...row) => this.#instance.call(() => mentions(...row)));
       await this.store.commit(ops);
       this.#storageBytes = this.store.bytes;
       if (this.#instance.death !== undefined) return;
@@ -189,14 +208,15 @@ export class NodeHost {
     const due = this.#instance.call(() => this.#node.nextTimeout());
     if (due === undefined) return;
     const delayMs = Math.max(due - Date.now(), 0) + 1;
-    if (delayMs > AWAKE_MS_MAX) return this.#setAlarm(due + 1);
+    if (delayMs > AWAKE_MS_MAX) return this.#alarms.set("node", due + 1);
     this.#timer = setTimeout(() => this.tick(), delayMs);
   }
 
-  #setAlarm(unixMs: number): void {
-    if (unixMs === this.#alarmMs) return;
-    this.#alarmMs = unixMs;
-    this.#ctx.storage.setAlarm(unixMs).catch((error: unknown) => console.error("headwater: no alarm:", error));
+  /** The alarm went off. */
+  rang(): void {
+    this.#alarms.rang();
+    this.tick();
+    this.files.tick();
   }
 
   /** Time has passed. */
@@ -209,6 +229,7 @@ export class NodeHost {
     clearTimeout(this.#timer);
     this.#queries.fail(cause);
     this.member?.fail(cause);
+    this.files.stop();
     this.connections.closeAll(SERVER_FAILED, cause.code);
     console.error(`headwater: the node failed and begins anew: ${cause.code}: ${cause.message}`);
     this.#ctx.abort(`${cause.code}: ${cause.message}`);

@@ -57,10 +57,10 @@ export function groupHeaders(group: NodeStatus["group"]): Record<string, string>
 }
 
 /** An error as `{ code, message }`, with a fitting status. */
-export function failure(error: unknown): Response {
+export function failure(error: unknown, otherStatus?: number): Response {
   const known = error instanceof HeadwaterError ? error : new HeadwaterError("INTERNAL", "the node failed; try again");
   const { code, message } = known;
-  const status = STATUS[code] ?? 500;
+  const status = otherStatus ?? STATUS[code] ?? 500;
   return json({ code, message }, status, status === 503 ? { "retry-after": "1" } : {});
 }
 

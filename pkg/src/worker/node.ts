@@ -6,13 +6,14 @@ import { type EdgeContext, type EdgeSocket, edge } from "./cloudflare.js";
 import { type DocQuery, parseDocQuery } from "./doc-query.js";
 import type { Command, Done } from "./group/command.js";
 import type { Member } from "./group/member.js";
+import { deploymentOf } from "./group/deployment.js";
 import { membershipOf } from "./group/membership.js";
 import type { Outcome } from "./group/objects.js";
 import { NodeHost } from "./host.js";
 import { BOOKMARK_HEADER, failure, groupHeaders, json, otherMethod, respond, withoutBody } from "./http.js";
 import module from "./headwater-node.wasm";
 import { databaseOf, keepDatabase } from "./identity.js";
-import { parsePath } from "./path.js";
+import { type FileTarget, parsePath } from "./path.js";
 import { hasTables } from "./sql-store.js";
 import { statusOf } from "./status.js";
 
@@ -44,7 +45,7 @@ export class HeadwaterNode extends Base {
   /** Called by the platform. */
   async fetch(request: Request): Promise<Response> {
     const { method } = request;
-    if (method !== "GET" && method !== "HEAD") return otherMethod(method);
+    if (!["GET", "HEAD", "POST"].includes(method)) return otherMethod(method);
     try {
       const response = await this.#answer(request);
       return method === "HEAD" ? withoutBody(response) : response;
@@ -56,6 +57,11 @@ export class HeadwaterNode extends Base {
   /** Called by other members of the group: see `NodeStub`. */
   called(database: string, bytes: Uint8Array): Promise<Outcome<Uint8Array>> {
     return outcomeOf(() => this.#member(database).called(bytes));
+  }
+
+  /** Called by other members of the group: see `NodeStub`. */
+  calledForFiles(database: string, bytes: Uint8Array): Promise<Outcome<Uint8Array>> {
+    return outcomeOf(() => this.#host(database).files.called(bytes));
   }
 
   /** Called for an operator: see `NodeStub`. */
@@ -88,14 +94,14 @@ export class HeadwaterNode extends Base {
 
   /** Called by the platform. */
   alarm(): void {
-    this.#host().tick();
+    this.#host().rang();
   }
 
   /** The host, begun for the database that a request names, or that was kept when one did. */
   #host(database = databaseOf(this.#ctx.storage.sql) ?? ""): NodeHost {
     if (this.#begun !== undefined) return this.#begun;
     const membership = membershipOf(this.#ctx.id, this.#env, database);
-    this.#begun = new NodeHost(this.#ctx, module, database, membership);
+    this.#begun = new NodeHost(this.#ctx, module, database, membership, deploymentOf(this.#env).files);
     keepDatabase(this.#ctx.storage.sql, database);
     return this.#begun;
   }
@@ -125,6 +131,7 @@ export class HeadwaterNode extends Base {
   async #answer(request: Request): Promise<Response> {
     const url = new URL(request.url);
     const target = parsePath(url.pathname);
+    if (request.method === "POST" && target?.kind !== "file") return otherMethod(request.method);
     switch (target?.kind) {
       case "sync":
         return this.#accept(this.#host(target.database), request);
@@ -132,9 +139,16 @@ export class HeadwaterNode extends Base {
         return this.#status(target.database);
       case "doc":
         return this.#read(this.#host(target.database), target.doc, url, request);
+      case "file":
+        return this.#file(target, url, request);
       default:
         return failure(new HeadwaterError("NOT_FOUND", "there is nothing at this path"));
     }
+  }
+
+  #checkMade(): void {
+    if (hasTables(this.#ctx.storage.sql)) return;
+    throw new HeadwaterError("NOT_FOUND", "there is no such database yet: the first connection or read makes it");
   }
 
   #accept(host: NodeHost, request: Request): Response {
@@ -160,14 +174,23 @@ export class HeadwaterNode extends Base {
     });
   }
 
-  async #status(database: string): Promise<Response> {
-    if (!hasTables(this.#ctx.storage.sql)) {
-      throw new HeadwaterError("NOT_FOUND", "there is no such database yet: the first connection or read makes it");
+  async #file(target: FileTarget, url: URL, request: Request): Promise<Response> {
+    if (request.method !== "POST") this.#checkMade();
+    try {
+      return await this.#host(target.database).files.answer(target, url, request);
+    } catch (error) {
+      // What came is not what its name says; elsewhere it is storage that is damaged.
+      const { code } = error as Partial<HeadwaterError>;
+      return code === "CORRUPT" ? failure(error, 422) : failure(told(error));
     }
+  }
+
+  async #status(database: string): Promise<Response> {
+    this.#checkMade();
     const host = this.#host(database);
     // If it cannot read its storage, that is its status.
     await host.query(undefined, NOTHING).catch(() => undefined);
-    const figures = { sockets: this.#ctx.getWebSockets().length, storageBytes: host.store.bytes };
+    const figures = { sockets: this.#ctx.getWebSockets().length, storageBytes: host.store.bytes, files: host.files.tables.totals() };
     return json(statusOf(host.status(), { ...figures, instance: this.#instance }));
   }
 }

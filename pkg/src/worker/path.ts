@@ -1,19 +1,29 @@
 /** The paths of a node, parsed once. */
 
 import { malformed } from "../errors.js";
+import { isFileId } from "../files/manifest.js";
 import { databaseNameProblem } from "../options.js";
 
 /** What anybody may ask of a database. */
 export type PublicTarget =
   | { readonly kind: "sync" | "status"; readonly database: string }
-  | { readonly kind: "doc"; readonly database: string; readonly doc: string };
+  | { readonly kind: "doc"; readonly database: string; readonly doc: string }
+  | FileTarget;
+
+/** A file: what is known of it, the digests of its chunks, or one of them. */
+export interface FileTarget {
+  readonly kind: "file";
+  readonly database: string;
+  readonly id: string;
+  readonly part: "hashes" | number | undefined;
+}
 
 /** What operators may have done. */
 const COMMANDS = ["switchover", "promote", "topology"] as const;
 
 /** What members of its group and operators may ask. */
 export type PrivateTarget =
-  | { readonly kind: "group"; readonly database: string }
+  | { readonly kind: "group" | "groupFiles"; readonly database: string }
   | { readonly kind: "admin"; readonly database: string; readonly command: (typeof COMMANDS)[number] };
 
 /** What a path asks for. */
@@ -46,11 +56,15 @@ function makerOf(what: string | undefined, rest: readonly string[]): ((database:
   const [command] = rest;
   switch (what) {
     case "sync":
-    case "status":
     case "group":
+      if (command === "files" && rest.length === 1) return (database) => ({ kind: "groupFiles", database });
+      return rest.length === 0 ? (database) => ({ kind: what, database }) : undefined;
+    case "status":
       return rest.length === 0 ? (database) => ({ kind: what, database }) : undefined;
     case "admin":
       return adminOf(rest.length === 1 ? COMMANDS.find((known) => known === command) : undefined);
+    case "files":
+      return fileOf(rest);
     case "docs":
       return (database) => ({ kind: "doc", database, doc: rest.map(decode).join("/") });
     default:
@@ -60,6 +74,13 @@ function makerOf(what: string | undefined, rest: readonly string[]): ((database:
 
 function adminOf(command: (typeof COMMANDS)[number] | undefined): ((database: string) => Target) | undefined {
   return command === undefined ? undefined : (database) => ({ kind: "admin", database, command });
+}
+
+function fileOf([id, part, ...rest]: readonly string[]): ((database: string) => Target) | undefined {
+  if (id === undefined || !isFileId(id) || rest.length > 0) return undefined;
+  if (part === undefined || part === "hashes") return (database) => ({ kind: "file", database, id, part });
+  if (!/^(0|[1-9]\d{0,5})$/.test(part)) return undefined;
+  return (database) => ({ kind: "file", database, id, part: Number(part) });
 }
 
 function decode(part: string): string {

@@ -10,6 +10,15 @@ import { metrics } from "./metrics.js";
 import { memberIn, parsePath, type Target } from "./path.js";
 import { refuseStranger } from "./secret.js";
 
+const READING: readonly [methods: readonly string[], allow?: string] = [["GET", "HEAD"]];
+const POSTING: typeof READING = [["POST"], "POST, OPTIONS"];
+const METHODS: Partial<Record<Target["kind"], typeof READING>> = {
+  group: POSTING,
+  groupFiles: POSTING,
+  admin: POSTING,
+  file: [["GET", "HEAD", "POST"], "GET, HEAD, POST, OPTIONS"],
+};
+
 /** What `route` takes. */
 export interface RouteOptions {
   /** The name of the binding to the namespace of `HeadwaterNode` objects; `HEADWATER` by default. */
@@ -36,8 +45,7 @@ export function route(request: Request, env: object, options: RouteOptions = {})
     return failure(error);
   }
   if (target === null) return null;
-  const isPrivate = target.kind === "group" || target.kind === "admin";
-  const [methods, allow] = isPrivate ? [["POST"], "POST, OPTIONS"] : [["GET", "HEAD"], undefined];
+  const [methods, allow] = METHODS[target.kind] ?? READING;
   if (!methods.includes(request.method)) return otherMethod(request.method, allow);
   switch (target.kind) {
     case "health":
@@ -45,6 +53,7 @@ export function route(request: Request, env: object, options: RouteOptions = {})
     case "metrics":
       return measured(request, deploymentOf(env));
     case "group":
+    case "groupFiles":
     case "admin":
       return answerPrivately(target, named, request, deploymentOf(env), objectsOf(target, env, options));
     default:

@@ -6,12 +6,14 @@ import type { NodeStatus } from "../effects.js";
 export interface ObjectFigures {
   readonly sockets: number;
   readonly storageBytes: number;
+  /** How many files there are, and what they weigh. */
+  readonly files: { readonly count: number; readonly bytes: number };
   /** Another one after a restart, and after hibernation. */
   readonly instance: { readonly id: string; readonly startedAt: string };
 }
 
 /** The status as plain data: numbers are numbers, and what is not known is `null`. */
-export function statusOf(status: NodeStatus, { sockets, storageBytes, instance }: ObjectFigures): object {
+export function statusOf(status: NodeStatus, { sockets, storageBytes, files, instance }: ObjectFigures): object {
   return {
     role: status.group?.role ?? "leader",
     isLoaded: status.isLoaded,
@@ -23,6 +25,7 @@ export function statusOf(status: NodeStatus, { sockets, storageBytes, instance }
     rowsCommitted: Number(status.rowsCommitted),
     entriesCommitted: Number(status.entriesCommitted),
     storageBytes,
+    files,
     failure: status.failure ?? null,
     group: groupOf(status.group),
     instance,

@@ -3,6 +3,7 @@
 import { HeadwaterError, malformed } from "../../errors.js";
 import { known } from "../../options.js";
 import type { EdgeNamespace } from "../cloudflare.js";
+import type { Bucket } from "../files/chunks.js";
 import { DurableObjectLeaseStore } from "../lease/durable-object-store.js";
 import { EtcdLeaseStore, type EtcdLeaseStoreOptions } from "../lease/etcd-store.js";
 import type { LeaseStore } from "../lease/lease-store.js";
@@ -10,6 +11,8 @@ import { type GroupConfig, parseGroup } from "./config.js";
 import type { NodeNamespace } from "./objects.js";
 
 const NODES = "HEADWATER";
+/** Thirty days. */
+const FILES_RETENTION_MS = 30 * 24 * 3_600_000;
 
 /** The bindings. What is not set is `undefined`, or `null` where the platform takes it from its own environment. */
 interface Bindings {
@@ -17,6 +20,8 @@ interface Bindings {
   readonly HEADWATER_LEASE?: unknown;
   readonly HEADWATER_NODE_SECRET?: unknown;
   readonly HEADWATER_COORDINATOR?: EdgeNamespace;
+  readonly HEADWATER_FILES?: Bucket;
+  readonly HEADWATER_FILES_RETENTION_MS?: unknown;
 }
 
 /** How this worker's nodes belong together. */
@@ -27,6 +32,8 @@ export interface Deployment {
   readonly secret: string | undefined;
   /** Where the groups' records are. */
   readonly leases: LeaseStore | undefined;
+  /** Where files are, if not in the objects' own storage, and for how long they outlive the last reference. */
+  readonly files: { readonly bucket: Bucket | undefined; readonly retentionMs: number };
 }
 
 const deployments = new WeakMap<object, Deployment>();
@@ -50,18 +57,26 @@ export function nodesOf(env: object, binding = NODES): NodeNamespace {
 
 function read(env: Bindings): Deployment {
   const secret = isSet(env.HEADWATER_NODE_SECRET) ? secretOf(env.HEADWATER_NODE_SECRET) : undefined;
-  if (!isSet(env.HEADWATER_GROUP)) return { group: undefined, secret, leases: undefined };
+  const files = { bucket: env.HEADWATER_FILES ?? undefined, retentionMs: retentionOf(env.HEADWATER_FILES_RETENTION_MS) };
+  if (!isSet(env.HEADWATER_GROUP)) return { group: undefined, secret, leases: undefined, files };
   const group = parseGroup(env.HEADWATER_GROUP);
   if (group.self !== undefined && secret === undefined) {
     throw malformed("HEADWATER_GROUP names self, so that members meet over the network: set HEADWATER_NODE_SECRET as well");
   }
-  return { group, secret, leases: leasesOf(env, group) };
+  return { group, secret, leases: leasesOf(env, group), files };
 }
 
 function secretOf(given: unknown): string {
   // Anything else would not survive a header.
   if (typeof given === "string" && /^[\x21-\x7e]+$/.test(given)) return given;
   throw malformed("HEADWATER_NODE_SECRET is one word of printable ASCII");
+}
+
+function retentionOf(given: unknown): number {
+  if (!isSet(given)) return FILES_RETENTION_MS;
+  const retentionMs = Number(given);
+  if (Number.isSafeInteger(retentionMs) && retentionMs > 0) return retentionMs;
+  throw malformed(`HEADWATER_FILES_RETENTION_MS is ${JSON.stringify(given)}; it is a whole number of milliseconds above zero`);
 }
 
 function leasesOf(env: Bindings, { self }: GroupConfig): LeaseStore {

@@ -24,6 +24,8 @@ export function valueOf<T>(outcome: Outcome<T>): T {
 export interface NodeStub extends EdgeStub {
   /** Another member's call. */
   called(database: string, bytes: Uint8Array): Promise<Outcome<Uint8Array>>;
+  /** Another member's call that concerns files. */
+  calledForFiles(database: string, bytes: Uint8Array): Promise<Outcome<Uint8Array>>;
   /** An operator's command; one that was passed on already goes no further. */
   administer(database: string, command: Command, isPassedOn: boolean): Promise<Outcome<Done>>;
 }

@@ -24,6 +24,8 @@ export interface To {
 export interface Peers {
   /** Asks a member something. */
   call(to: To, bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array>;
+  /** The same for files. */
+  files(to: To, bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array>;
   /** Passes an operator's command on. */
   administer(to: To, command: Command): Promise<Done>;
 }
@@ -44,6 +46,11 @@ export class ObjectPeers implements Peers {
   /** {@inheritDoc Peers.call} */
   call(to: To, bytes: Uint8Array): Promise<Uint8Array> {
     return this.#ask(to, (object) => object.called(this.#database, bytes));
+  }
+
+  /** {@inheritDoc Peers.files} */
+  files(to: To, bytes: Uint8Array): Promise<Uint8Array> {
+    return this.#ask(to, (object) => object.calledForFiles(this.#database, bytes));
   }
 
   /** {@inheritDoc Peers.administer} */
@@ -78,6 +85,11 @@ export class HttpPeers implements Peers {
   /** {@inheritDoc Peers.call} */
   call(to: To, bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
     return this.#post(to, "group", bytes, {});
+  }
+
+  /** {@inheritDoc Peers.files} */
+  files(to: To, bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
+    return this.#post(to, "group/files", bytes, {});
   }
 
   /** {@inheritDoc Peers.administer} */

@@ -24,7 +24,7 @@ export async function answerPrivately(
   const refusal = await refuseStranger(request.headers, secret);
   if (refusal !== undefined) return refusal;
   try {
-    if (target.kind === "group") return await call(target.database, request, objectAt(named));
+    if (target.kind !== "admin") return await call(target, request, objectAt(named));
     return await administer(target, named, request, objectAt);
   } catch (error) {
     if (!(error instanceof HeadwaterError)) console.error("headwater:", error);
@@ -32,9 +32,9 @@ export async function answerPrivately(
   }
 }
 
-async function call(database: string, request: Request, object: NodeStub): Promise<Response> {
+async function call({ kind, database }: PrivateTarget, request: Request, object: NodeStub): Promise<Response> {
   const bytes = await bodyOf(request, CALL_BYTES_MAX, "the call", "TOO_LARGE");
-  const answer = valueOf(await object.called(database, bytes));
+  const answer = valueOf(await (kind === "group" ? object.called(database, bytes) : object.calledForFiles(database, bytes)));
   return respond(answer as Uint8Array<ArrayBuffer>, 200, { "content-type": "application/octet-stream" });
 }
 
