@@ -15,12 +15,15 @@ export function storageName(database, name = database) {
  */
 
 /**
- * Everything in a database.
+ * Everything in a database. Keys and values that are no bytes are told as JSON after an equals sign.
  * @param {string} name
  * @returns {Promise<Dump>}
  */
 export const dump = async (name) => {
-  const text = (/** @type {ArrayBuffer | Uint8Array} */ bytes) => btoa(String.fromCharCode(...new Uint8Array(bytes)));
+  const text = (/** @type {any} */ value) =>
+    value instanceof ArrayBuffer || value instanceof Uint8Array
+      ? btoa(Array.from(new Uint8Array(value), (byte) => String.fromCharCode(byte)).join(""))
+      : `=${JSON.stringify(value)}`;
   const answer = (/** @type {IDBRequest} */ request) =>
     new Promise((resolve, reject) => Object.assign(request, { onsuccess: () => resolve(request.result), onerror: () => reject(request.error) }));
   const db = await answer(indexedDB.open(name));
@@ -29,10 +32,7 @@ export const dump = async (name) => {
   for (const store of [...db.objectStoreNames].sort()) {
     const rows = db.transaction(store).objectStore(store);
     const [keys, values] = await Promise.all([answer(rows.getAllKeys()), answer(rows.getAll())]);
-    found.stores[store] = keys.map((/** @type {any} */ key, /** @type {number} */ at) => [
-      key instanceof ArrayBuffer ? text(key) : String(key),
-      values[at] instanceof Uint8Array ? text(values[at]) : JSON.stringify(values[at]),
-    ]);
+    found.stores[store] = keys.map((/** @type {any} */ key, /** @type {number} */ at) => [text(key), text(values[at])]);
   }
   db.close();
   return found;
@@ -43,7 +43,8 @@ export const dump = async (name) => {
  * @param {{ name: string, from: Dump }} what
  */
 export const restore = async ({ name, from }) => {
-  const bytes = (/** @type {string} */ text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+  const bytes = (/** @type {string} */ text) =>
+    text.startsWith("=") ? JSON.parse(text.slice(1)) : Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
   await new Promise((resolve, reject) => {
     const request = indexedDB.open(name, from.version);
     request.onupgradeneeded = () => {
@@ -58,4 +59,30 @@ export const restore = async ({ name, from }) => {
       resolve(undefined);
     };
   });
+};
+
+/**
+ * Changes rows: each that `store` has becomes what `damage` makes of it.
+ * @param {{ name: string, store: string, how: "cut" | "flip" | "empty" }} what
+ */
+export const damage = async ({ name, store, how }) => {
+  const db = await new Promise((resolve, reject) => {
+    const request = indexedDB.open(name);
+    Object.assign(request, { onsuccess: () => resolve(request.result), onerror: () => reject(request.error) });
+  });
+  const transaction = db.transaction(store, "readwrite");
+  const rows = transaction.objectStore(store);
+  let count = 0;
+  rows.openCursor().onsuccess = (/** @type {any} */ { target: { result: cursor } }) => {
+    if (cursor === null) return;
+    const value = /** @type {Uint8Array} */ (cursor.value);
+    const changed = how === "empty" ? new Uint8Array(0) : how === "cut" ? value.slice(0, value.length - 1) : value.slice();
+    if (how === "flip") changed[Math.floor(changed.length / 2)] ^= 0x55;
+    cursor.update(changed);
+    count += 1;
+    cursor.continue();
+  };
+  await new Promise((resolve) => Object.assign(transaction, { oncomplete: resolve }));
+  db.close();
+  return count;
 };

@@ -18,6 +18,7 @@ mod peers;
 mod persist;
 mod reads;
 mod reject;
+mod salvage;
 mod signal;
 mod tabs;
 mod waits;

@@ -236,11 +236,7 @@ impl Replica {
         }
         for origin in std::mem::take(&mut self.persister.lanes).iter() {
             let Some(lane) = self.outbox.get(*origin) else { continue };
-            let mut value = Writer::default();
-            let (settled, place) = lane.settled();
-            lane.partial.encode(value.uint(lane.forgotten.0));
-            place.encode(value.uint(settled.0));
-            ops.push(StoreOp::Put { table: Table::Meta, key: super::open::lane_key(*origin), value: value.0 });
+            ops.push(StoreOp::Put { table: Table::Meta, key: super::open::lane_key(*origin), value: lane.mark() });
         }
     }
 
