@@ -3,7 +3,7 @@
  * order, one timer. It decides nothing, and it runs user code only when nothing else is left to do.
  */
 
-import type { ConflictsEffect, PeerEffect, PersistEffect, ReplicaEffect, ScanEffect } from "./effects.js";
+import type { ConflictsEffect, DamagedEffect, PeerEffect, PersistEffect, ReplicaEffect, ScanEffect } from "./effects.js";
 import { fromPlain, HeadwaterError, reportUncaught, toHeadwaterError } from "./errors.js";
 import type { Replica } from "./generated/replica/glue.js";
 import type { Instance } from "./instance.js";
@@ -31,6 +31,8 @@ export interface DriverEvents {
   loaded(doc: string): void;
   /** A document cannot be had, or not any longer. Called at once and runs no user code; answers how to tell of it. */
   unloadable(doc: string, error: HeadwaterError): () => void;
+  /** Rows did not read back. */
+  damaged(effect: DamagedEffect): void;
   applied(docs: readonly string[]): void;
   /** Something is to be done at a peer's port. Called at once and runs no user code; answers what is to be told. */
   atPeer(effect: PeerEffect): (() => void) | undefined;
@@ -215,6 +217,9 @@ export class Driver {
       case "unloadable":
         // Before anybody is told anything: wasm has let go of it, and would drop what a listener wrote to it.
         afterwards.push(this.#events.unloadable(effect.doc, fromPlain(effect.error)));
+        return;
+      case "damaged":
+        afterwards.push(() => this.#events.damaged(effect));
         return;
       case "applied":
         afterwards.push(() => this.#events.applied(effect.docs));

@@ -5,7 +5,7 @@
 
 import { Documents } from "./documents.js";
 import { Driver, type DriverEvents, type DriverParts } from "./driver.js";
-import type { ConflictsEffect, PeerEffect, ReplicaPending, ReplicaStatus, StoreOp } from "./effects.js";
+import type { ConflictsEffect, DamagedEffect, PeerEffect, ReplicaPending, ReplicaStatus, StoreOp } from "./effects.js";
 import { Emitter } from "./emitter.js";
 import { fromPlain, HeadwaterError, toHeadwaterError } from "./errors.js";
 import type { Replica } from "./generated/replica/glue.js";
@@ -271,6 +271,12 @@ export class Engine implements DriverEvents {
       this.emitter.emit("unloadable", { doc, error });
       this.#lookRestored();
     };
+  }
+
+  /** @internal */
+  damaged({ doc, lostRows, error }: DamagedEffect): void {
+    const lost = lostRows === 0 ? null : { writes: lostRows };
+    this.tellIncident({ cause: "damaged", doc: doc ?? null, lost, error: fromPlain(error), at: new Date() });
   }
 
   /** @internal */

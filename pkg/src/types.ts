@@ -202,7 +202,7 @@ export interface StorageIncident {
   readonly doc: string | null;
   /**
    * Unsent writes that are gone, as far as that is known: after `evicted` and `rolled-back` as many as were noted last, some
-   * of which may have been sent since; after `trapped` those that were not in storage yet, which may have been sent.
+   * of which may have been sent since; after `damaged` at least so many; after `trapped` those that were not in storage yet, which may have been sent.
    */
   readonly lost: { readonly writes: number } | null;
   /** What was thrown, if something was. */

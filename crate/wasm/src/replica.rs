@@ -45,7 +45,8 @@ impl Replica {
         let config =
             Config { origin: Origin(origin), has_leader, is_durable, jitter_seed: seed, shares_storage, check };
         let origin = Origin(origin);
-        let core = replica::Replica::new(config);
+        let mut core = replica::Replica::new(config);
+        core.compact_with(merge);
         Self { core, docs: Map::default(), shown_before: Map::default(), entropy: seed, origin, tells_conflicts: false }
     }
 
@@ -299,11 +300,16 @@ impl Replica {
             if !matches!(output, Output::Apply { .. }) {
                 self.flush_applied(&mut applied, &effects);
             }
+            let is_load = matches!(output, Output::Load { .. });
             match self.execute(output, &mut applied) {
                 Ok(effect) => effect.into_iter().for_each(|effect| {
                     effects.push(&effect.done());
                 }),
                 Err((doc, cause)) => {
+                    if is_load {
+                        let error = Error::new(Code::Corrupt, cause.to_string());
+                        self.handle(Input::Unreadable { doc: doc.clone(), error }, now);
+                    }
                     effects.push(&self.give_up(doc, &cause, now).done());
                 }
             }
@@ -345,6 +351,10 @@ impl Replica {
                 }
                 Effect::new("loaded").with("doc", doc.as_str())
             }
+            Output::Damaged(replica::Damage { doc, lost_rows, error }) => Effect::new("damaged")
+                .with_some("doc", doc.as_ref().map(|doc| doc.as_str()))
+                .with("lostRows", lost_rows as f64)
+                .with("error", error_to_js(&error)),
             Output::Unloadable { doc, error } => {
                 self.docs.remove(&doc);
                 Effect::new("unloadable").with("doc", doc.as_str()).with("error", error_to_js(&error))
@@ -420,6 +430,15 @@ impl Replica {
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (z ^ (z >> 31)) >> 11
     }
+}
+
+/// Many updates as one. A document that takes them all in one go merges them in little more time than it takes to read them;
+/// merging them one by one would take the square of their number.
+fn merge(updates: &[&[u8]]) -> Option<Vec<u8>> {
+    // It writes nothing, so that its id is never seen.
+    let mut document = Document::new(0);
+    document.apply(updates).ok()?;
+    Some(document.encode_state())
 }
 
 /// What it is asked.

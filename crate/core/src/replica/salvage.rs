@@ -4,7 +4,7 @@
 //! It is read again by an opening that begins anew: the rows are those that earlier openings leave behind. Several tabs may do
 //! it for the same storage; what they put there says the same, or less.
 
-use super::outbox::{encode_row, fill};
+use super::outbox::encode_row;
 use super::persist::{Updates, encode_updates};
 use super::{Replica, open};
 use crate::batch::Batch;
@@ -54,12 +54,11 @@ impl Replica {
         if self.outbox.retains() {
             ops.push(put(Table::Meta, open::lane_key(origin), lane.mark()));
         }
-        let mut after = Seq(0);
-        while let Some(first) = lane.writes_after(after).next() {
-            let (seq, unix_ms) = (first.write.seq, first.unix_ms);
-            let writes = fill(lane.writes_after(after).map(|entry| &entry.write));
-            after = writes.last().map_or(seq, |last| last.seq);
-            ops.push(put(Table::Outbox, store::outbox_key(origin, seq), encode_row(unix_ms, &Batch { writes })));
+        // A row for each: what another tab puts under the same key says the same, however much it knows.
+        for entry in lane.writes_after(Seq(0)) {
+            let batch = Batch { writes: vec![entry.write.clone()] };
+            let key = store::outbox_key(origin, entry.write.seq);
+            ops.push(put(Table::Outbox, key, encode_row(entry.unix_ms, &batch)));
         }
     }
 }

@@ -203,6 +203,9 @@ impl Replica {
             self.tabs.role = Role::Member;
             return;
         }
+        if self.is_compaction_fenced(token, now) {
+            return;
+        }
         if self.persister.forget(token) {
             self.step_down(now);
         }
