@@ -63,7 +63,7 @@ export const restore = async ({ name, from }) => {
 
 /**
  * Changes rows: each that `store` has becomes what `damage` makes of it.
- * @param {{ name: string, store: string, how: "cut" | "flip" | "empty" }} what
+ * @param {{ name: string, store: string, how: "cut" | "garble" | "empty" }} what
  */
 export const damage = async ({ name, store, how }) => {
   const db = await new Promise((resolve, reject) => {
@@ -77,7 +77,8 @@ export const damage = async ({ name, store, how }) => {
     if (cursor === null) return;
     const value = /** @type {Uint8Array} */ (cursor.value);
     const changed = how === "empty" ? new Uint8Array(0) : how === "cut" ? value.slice(0, value.length - 1) : value.slice();
-    if (how === "flip") changed[Math.floor(changed.length / 2)] ^= 0x55;
+    // The bytes of the last update in it, whose length stays.
+    if (how === "garble") changed.fill(0xff, changed.length - 8);
     cursor.update(changed);
     count += 1;
     cursor.continue();

@@ -56,6 +56,9 @@ impl Replica {
     }
 
     pub(super) fn outbox_row_is_damaged(&mut self, row: &Row, error: &Error) {
+        if !self.persister.is_new_damage(&row.key) {
+            return;
+        }
         let key = [DAMAGED, &row.key].concat();
         self.persister.add_ops([
             StoreOp::Put { table: Table::Meta, key, value: row.value.clone() },

@@ -126,10 +126,11 @@ impl Replica {
             Asked::Rows(of) => self.rows_read(*of, rows)?,
             Asked::DocRow(name, reading) => {
                 let row = rows.first().map(|row| row.value.as_slice());
-                if let Err(error) = self.doc_row_read(name, *reading, row) {
-                    if self.docs.is_being_read(name, *reading) && self.doc_is_damaged(name, Vec::new(), &error) {
-                        self.doc_row_read(name, *reading, None)?;
-                    }
+                if let Err(error) = self.doc_row_read(name, *reading, row)
+                    && self.docs.is_being_read(name, *reading)
+                    && self.doc_is_damaged(name, Vec::new(), &error)
+                {
+                    self.doc_row_read(name, *reading, None)?;
                 }
             }
             Asked::DocUpdates(name, reading) => {
@@ -145,10 +146,10 @@ impl Replica {
                     }
                 }
                 self.compactor.read(name, rows);
-                if let Some(error) = damage.filter(|_| self.docs.is_being_read(name, *reading)) {
-                    if !self.doc_is_damaged(name, damaged, &error) {
-                        return Ok(());
-                    }
+                if let Some(error) = damage.filter(|_| self.docs.is_being_read(name, *reading))
+                    && !self.doc_is_damaged(name, damaged, &error)
+                {
+                    return Ok(());
                 }
                 // Keys begin with origins, which are random. In the order of the log no update waits for another.
                 sort_by_key(&mut updates, |updates| updates.reach.epochs().last());

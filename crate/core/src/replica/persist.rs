@@ -37,6 +37,8 @@ pub(super) struct Persister {
     lanes: Set<Origin>,
     /// Changes that go first with the next commit of whoever stores everything.
     ops: Vec<StoreOp>,
+    /// Rows of the outbox that were found damaged: they may be read again before they are gone.
+    damaged: Set<Vec<u8>>,
     /// Outbox rows to delete before any is written.
     dropped_rows: Vec<(Origin, Seq)>,
     is_stream_changed: bool,
@@ -95,6 +97,10 @@ impl Persister {
 
     pub(super) fn add_ops(&mut self, ops: impl IntoIterator<Item = StoreOp>) {
         self.ops.extend(ops);
+    }
+
+    pub(super) fn is_new_damage(&mut self, key: &[u8]) -> bool {
+        self.damaged.insert(key.to_vec())
     }
 
     pub(super) fn drop_row(&mut self, origin: Origin, first: Seq) {
