@@ -37,6 +37,9 @@ const PAGE = `<!doctype html>
 /** Without any script: for tests that import by themselves. */
 const BLANK = `<!doctype html><html lang="en"><meta charset="utf-8"><title>Blank</title><link rel="icon" href="data:,">`;
 
+/** Pages of other origins may have them: those of frames without an origin, for one. */
+const SHARED = { "access-control-allow-origin": "*" };
+
 /** A running site. */
 export class Site {
   /** @type {string[]} Paths that were asked for, in order. */
@@ -105,6 +108,6 @@ function send(response, type, body) {
 async function sendFile(response, path, type) {
   const file = await stat(path).catch(() => undefined);
   if (!file?.isFile() || type === undefined) return void response.writeHead(404).end();
-  response.writeHead(200, { "content-type": type, "content-length": file.size, "cache-control": "no-store" });
+  response.writeHead(200, { "content-type": type, "content-length": file.size, "cache-control": "no-store", ...SHARED });
   createReadStream(path).pipe(response);
 }

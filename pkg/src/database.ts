@@ -12,7 +12,7 @@ import type { Peer, PeerStatus } from "./peers/peer.js";
 import type { PeerPort } from "./peers/carrier.js";
 import type { Receipt } from "./receipt.js";
 import { Session } from "./session.js";
-import type { Conflict, DatabaseStatus, TransactOptions, WaitOptions } from "./types.js";
+import type { Conflict, DatabaseStatus, StorageIncident, TransactOptions, WaitOptions } from "./types.js";
 
 /** How long `doc` waits for local storage unless told otherwise. */
 const LOAD_MS = 30_000;
@@ -39,7 +39,10 @@ export interface DatabaseEvents {
   peers: readonly PeerStatus[];
   /** A wait for a write's concern was content with less, as its {@link Degrade} option allows. */
   degraded: Degraded;
-  /** A rejected write was taken back: this document was made anew from what stands. Its types' observers were told. */
+  /**
+   * A document was made anew: a rejected write was taken back, or the WebAssembly instance died, or storage was deleted, and
+   * the document was read again. Its root types' observers were told; types within them have to be got again after the latter.
+   */
   reset: { readonly doc: string };
   /**
    * A value of a map lost against another one that was set without knowing it: see {@link Conflict}. Told once for each, after
@@ -51,6 +54,11 @@ export interface DatabaseEvents {
    * the error; `doc` tries anew. Other documents go on.
    */
   unloadable: { readonly doc: string; readonly error: HeadwaterError };
+  /**
+   * Something happened to what is kept here. What was found out when the database was opened is in {@link DatabaseStatus.incident}:
+   * nobody could listen then.
+   */
+  storage: StorageIncident;
 }
 
 /** An open database: `await open(name, { url })` makes one. */
@@ -75,6 +83,7 @@ export class Database {
     this.#hasLeader = hasLeader;
     engine.emitter.on("changed", () => this.#tell());
     engine.emitter.on("degraded", (event) => this.#emitter.emit("degraded", event));
+    engine.emitter.on("incident", (event) => this.#emitter.emit("storage", event));
     engine.emitter.on("reset", (event) => this.#emitter.emit("reset", event));
     engine.emitter.on("conflict", (event) => this.#emitter.emit("conflict", event));
     engine.emitter.on("unloadable", (event) => this.#emitter.emit("unloadable", event));
@@ -182,7 +191,7 @@ export class Database {
   #pause(isPaused: boolean): void {
     this.#engine.checkOpen();
     if (!this.#hasLeader) throw malformed("the database was opened without a url: there is nothing to connect to");
-    this.#engine.driver.input((replica, now) => replica.pause(isPaused, now));
+    this.#engine.pause(isPaused);
   }
 
   // What is not listened to is not computed: this runs after every commit.

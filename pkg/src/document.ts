@@ -9,6 +9,7 @@ import type { Receipt } from "./receipt.js";
 import {
   type DocHost,
   ObserverHub,
+  renewTypes,
   rootArray,
   rootMap,
   rootText,
@@ -30,7 +31,7 @@ export interface DocumentEvents {
 export interface DocumentChange {
   /** The receipt of the write that did it, if it was made through this opening of the database. */
   readonly receipt: Receipt | null;
-  /** Whether a rejected write was taken back: the document was made anew from what stands. */
+  /** Whether the document was made anew: from what stands, when a rejected write was taken back; or from storage, in another instance. */
   readonly isReset: boolean;
 }
 
@@ -41,7 +42,7 @@ export class Document implements DocHost {
   /** @internal */
   readonly hub: ObserverHub = new ObserverHub(this);
   readonly #engine: Engine;
-  readonly #handle: DocHandle;
+  #handle: DocHandle;
   readonly #emitter = new Emitter<DocumentEvents>();
   #lastReceipt: Receipt | null = null;
   #end: HeadwaterError | undefined;
@@ -115,6 +116,18 @@ export class Document implements DocHost {
    */
   close(): void {
     this.#engine.documents.close(this);
+  }
+
+  /** @internal Another instance has it, under this handle. */
+  adopt(handle: DocHandle): void {
+    this.#handle = this.#engine.instance.guard(handle);
+  }
+
+  /** @internal It is loaded in another instance; answers what to tell of it. */
+  renewed(): () => void {
+    renewTypes(this);
+    this.hub.renew();
+    return this.#telling({ receipt: null, isReset: true });
   }
 
   /** @internal Every read and write throws this error from now on. Runs no user code. */

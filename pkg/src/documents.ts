@@ -3,6 +3,7 @@
 import { Document } from "./document.js";
 import type { Engine } from "./engine.js";
 import { HeadwaterError, malformed } from "./errors.js";
+import type { DocHandle } from "./generated/replica/glue.js";
 import { onAbort, TIMER_MS_MAX } from "./waits.js";
 
 interface Entry {
@@ -52,6 +53,24 @@ export class Documents {
     if (entry === undefined) return;
     entry.isLoaded = true;
     for (const end of [...entry.waiting]) end();
+  }
+
+  /** Another instance has nothing loaded: has it load everything that was. */
+  renew(begin: (name: string) => DocHandle): void {
+    for (const [name, entry] of this.#entries) {
+      entry.isLoaded = false;
+      entry.doc.adopt(begin(name));
+    }
+  }
+
+  /** Whether everything is loaded that is open. */
+  get areLoaded(): boolean {
+    return [...this.#entries.values()].every(({ isLoaded }) => isLoaded);
+  }
+
+  /** Those that are open. */
+  all(): Document[] {
+    return [...this.#entries.values()].map(({ doc }) => doc);
   }
 
   /** Those that are not loaded will not be. */

@@ -3,13 +3,13 @@
  * order, one timer. It decides nothing, and it runs user code only when nothing else is left to do.
  */
 
-import type { ConflictsEffect, PeerEffect, PersistEffect, ReplicaEffect, ScanEffect } from "./effects.js";
+import type { ConflictsEffect, DamagedEffect, PeerEffect, PersistEffect, ReplicaEffect, ScanEffect } from "./effects.js";
 import { fromPlain, HeadwaterError, reportUncaught, toHeadwaterError } from "./errors.js";
 import type { Replica } from "./generated/replica/glue.js";
 import type { Instance } from "./instance.js";
 import type { WebSocketClass } from "./platform/platform.js";
 import { Socket } from "./socket.js";
-import type { Store } from "./store/store.js";
+import { type Store, StorageLost } from "./store/store.js";
 import type { Tabs } from "./tabs/tabs.js";
 import { onAbort, TIMER_MS_MAX, type WaitEnd, Waits } from "./waits.js";
 
@@ -31,6 +31,8 @@ export interface DriverEvents {
   loaded(doc: string): void;
   /** A document cannot be had, or not any longer. Called at once and runs no user code; answers how to tell of it. */
   unloadable(doc: string, error: HeadwaterError): () => void;
+  /** Rows did not read back. */
+  damaged(effect: DamagedEffect): void;
   applied(docs: readonly string[]): void;
   /** Something is to be done at a peer's port. Called at once and runs no user code; answers what is to be told. */
   atPeer(effect: PeerEffect): (() => void) | undefined;
@@ -41,6 +43,8 @@ export interface DriverEvents {
   conflicts(found: ConflictsEffect): void;
   /** Stages, pending writes or the status may have changed. */
   changed(): void;
+  /** Storage was deleted while it was open. The core waits until it is told what becomes of it. */
+  storageLost(error: StorageLost): void;
   /** Storage has failed; the core goes on in memory. */
   storageFailed(error: HeadwaterError): void;
   died(cause: HeadwaterError): void;
@@ -56,11 +60,14 @@ export class Driver {
   #timerDue: number | undefined;
   #isScheduled = false;
   #isStopped = false;
+  #written = 0n;
+  #stored = 0n;
 
   /** Begins to drive. */
   constructor(parts: DriverParts, events: DriverEvents) {
     this.#parts = parts;
     this.#events = events;
+    parts.store.onFailure = (error) => this.#storageFailed(error);
     parts.instance.onDeath = (cause) => {
       this.stop(cause);
       events.died(cause);
@@ -77,6 +84,18 @@ export class Driver {
       gone: (origin) => this.tell((replica, now) => replica.tabGone(origin, now)),
     });
     this.#schedule();
+  }
+
+  /** The last write of this opening, and the last one that storage or a leader is known to have. Zero is none. */
+  get writes(): { readonly written: bigint; readonly stored: bigint } {
+    return { written: this.#written, stored: this.#stored };
+  }
+
+  /** Ends the open transactions as one write; answers its number, unless nothing changed. */
+  commit(): bigint | undefined {
+    const seq = this.input((replica) => replica.commit(Date.now()));
+    if (seq !== undefined) this.#written = seq;
+    return seq;
   }
 
   /** Passes something to the replica and has its effects executed at the end of the turn. */
@@ -199,6 +218,9 @@ export class Driver {
         // Before anybody is told anything: wasm has let go of it, and would drop what a listener wrote to it.
         afterwards.push(this.#events.unloadable(effect.doc, fromPlain(effect.error)));
         return;
+      case "damaged":
+        afterwards.push(() => this.#events.damaged(effect));
+        return;
       case "applied":
         afterwards.push(() => this.#events.applied(effect.docs));
         return;
@@ -225,12 +247,15 @@ export class Driver {
   }
 
   async #persist({ token, ops, guard }: PersistEffect): Promise<void> {
+    // A commit takes all that was written before it, but for those that only say which tab stores.
+    const through = ops.some(({ table }) => table !== "meta") ? this.#written : 0n;
     let isMade: boolean;
     try {
       isMade = await this.#parts.store.commit(ops, guard);
     } catch (error) {
       return this.#storageFailed(error);
     }
+    if (isMade && through > this.#stored) this.#stored = through;
     this.tell((replica, now) => (isMade ? replica.persisted(token, now) : replica.fenced(token, now)));
   }
 
@@ -246,7 +271,12 @@ export class Driver {
 
   #storageFailed(cause: unknown): void {
     if (this.#isStopped) return;
-    const error = toHeadwaterError(cause, "STORAGE_UNAVAILABLE", "storage failed");
+    if (cause instanceof StorageLost) return this.#events.storageLost(cause);
+    this.storageFailed(toHeadwaterError(cause, "STORAGE_UNAVAILABLE", "storage failed"));
+  }
+
+  /** Storage has failed for good: the replica goes on in memory. */
+  storageFailed(error: HeadwaterError): void {
     this.tell((replica, now) => replica.storageFailed(error.code, error.message, now));
     this.#events.storageFailed(error);
   }

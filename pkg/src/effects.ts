@@ -59,12 +59,23 @@ export type ReplicaEffect =
   | { readonly type: "watchTab"; readonly origin: bigint }
   | { readonly type: "loaded" | "rebuilt"; readonly doc: string }
   | { readonly type: "unloadable"; readonly doc: string; readonly error: PlainError }
+  | DamagedEffect
   | { readonly type: "applied"; readonly docs: readonly string[] }
   | ConflictsEffect
   | { readonly type: "done"; readonly id: number; readonly error?: PlainError }
   | PeerEffect
   | { readonly type: "signalled"; readonly from: bigint; readonly bytes: Uint8Array<ArrayBuffer> }
   | { readonly type: "fatal"; readonly error: PlainError };
+
+/** Rows did not read back, and the replica goes on without them. */
+export interface DamagedEffect {
+  readonly type: "damaged";
+  /** The document that comes from the leader again, if it is one. */
+  readonly doc?: string;
+  /** Rows of unsent writes that are lost. */
+  readonly lostRows: number;
+  readonly error: PlainError;
+}
 
 /** What a replica asks for at the port of a peer. */
 export type PeerEffect =

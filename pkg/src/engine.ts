@@ -5,16 +5,18 @@
 
 import { Documents } from "./documents.js";
 import { Driver, type DriverEvents, type DriverParts } from "./driver.js";
-import type { ConflictsEffect, PeerEffect, ReplicaPending, ReplicaStatus } from "./effects.js";
+import type { ConflictsEffect, DamagedEffect, PeerEffect, ReplicaPending, ReplicaStatus, StoreOp } from "./effects.js";
 import { Emitter } from "./emitter.js";
-import { fromPlain, HeadwaterError } from "./errors.js";
+import { fromPlain, HeadwaterError, toHeadwaterError } from "./errors.js";
 import type { Replica } from "./generated/replica/glue.js";
 import type { Instance } from "./instance.js";
 import { Peers } from "./peers/peers.js";
-import { Receipt } from "./receipt.js";
-import type { StorageInfo } from "./store/store.js";
+import { Receipt, type WriteId } from "./receipt.js";
+import { Deaths } from "./renewal.js";
+import type { Sentinel } from "./store/sentinel.js";
+import type { StorageInfo, StorageLost, Store } from "./store/store.js";
 import { Transactions } from "./transactions.js";
-import type { Concern, Conflict, DatabaseStatus, Degrade } from "./types.js";
+import type { Concern, Conflict, DatabaseStatus, Degrade, StorageIncident } from "./types.js";
 
 /** How long closing waits for storage. */
 const CLOSE_MS_MAX = 10_000;
@@ -32,6 +34,8 @@ interface EngineEvents {
   degraded: Degraded;
   /** Another client of the node has a message for this one. */
   signalled: { readonly from: bigint; readonly bytes: Uint8Array };
+  /** Something happened to what is kept. */
+  incident: StorageIncident;
   /** The network or the page may be back. */
   woke: null;
   /** It is closed, or dead. */
@@ -46,21 +50,43 @@ export interface Degraded {
   readonly met: Concern;
 }
 
-/** What an engine is made of. */
-export interface EngineParts extends DriverParts {
+/** What is made anew when an instance has died. */
+export interface Life extends DriverParts {
   /** The random number of this opening. */
   readonly origin: bigint;
+  /** What notices the loss of storage, where that can be had. */
+  readonly sentinel: Sentinel | undefined;
+}
+
+/** What a new life begins with. */
+export interface Beginning {
+  /** New storage, where the old one is gone, with what to put there. */
+  readonly fresh: { readonly store: Store; readonly ops: readonly StoreOp[] } | undefined;
+  readonly isPaused: boolean;
+}
+
+/** What an engine is made of. */
+export interface EngineParts {
+  readonly life: Life;
+  /** Makes new storage where it was deleted. */
+  openStore(): Promise<Store>;
+  /** Makes another life, with all that it takes; the one before it is over. */
+  renew(beginning: Beginning): Promise<Life>;
   /** The stage at which writes count as done, unless they say otherwise. */
   readonly concern: Concern;
   /** What they may be content with, unless they say otherwise. */
   readonly degrade: Degrade | null;
+  /** Whether it begins without a connection. */
+  readonly isPaused: boolean;
 }
 
 /** One open database. */
 export class Engine implements DriverEvents {
-  readonly instance: Instance;
-  readonly driver: Driver;
-  readonly origin: bigint;
+  readonly #parts: EngineParts;
+  #life: Life;
+  #driver: Driver;
+  /** How many instances there were before. */
+  life = 0;
   readonly concern: Concern;
   readonly degrade: Degrade | null;
   readonly transactions = new Transactions(this);
@@ -69,6 +95,8 @@ export class Engine implements DriverEvents {
   readonly emitter = new Emitter<EngineEvents>();
   /** What storage said last. */
   storage: StorageInfo | null = null;
+  /** What happened last to what is kept. */
+  incident: StorageIncident | null = null;
   /** Settles when the replica has read its storage. */
   readonly opened: Promise<void>;
   #endOpening: (error?: HeadwaterError) => void = () => undefined;
@@ -76,22 +104,51 @@ export class Engine implements DriverEvents {
   #isEnded = false;
   #degraded = 0;
   #storageFailure: HeadwaterError | undefined;
+  readonly #deaths = new Deaths();
+  #isReady = false;
+  #isPaused: boolean;
+  #tellsConflicts = false;
+  /** Set from the death of an instance until another one has taken its place. */
+  #outage: HeadwaterError | undefined;
+  /** What was saved before the instance was ended, since its storage was lost. */
+  #saved: { readonly store: Store; readonly ops: readonly StoreOp[]; readonly shown: ReadonlyMap<string, Uint8Array> } | undefined;
+  #isReplacing = false;
+  /** Writes that died with instances and of which that was not told yet. */
+  #lost = 0;
+  /** Why there is no other instance. */
+  #fatal: HeadwaterError | undefined;
 
   /** Begins to read storage. */
   constructor(parts: EngineParts) {
-    this.instance = parts.instance;
-    this.origin = parts.origin;
+    this.#parts = parts;
+    this.#life = parts.life;
+    this.#isPaused = parts.isPaused;
     this.concern = parts.concern;
     this.degrade = parts.degrade;
     this.opened = new Promise((resolve, reject) => {
       this.#endOpening = (error) => (error === undefined ? resolve() : reject(error));
     });
-    this.driver = new Driver(parts, this);
+    this.#driver = new Driver(parts.life, this);
   }
 
-  /** Why the instance is dead, if it is. */
+  /** The instance of now. */
+  get instance(): Instance {
+    return this.#life.instance;
+  }
+
+  /** What drives it. */
+  get driver(): Driver {
+    return this.#driver;
+  }
+
+  /** The random number of this opening. */
+  get origin(): bigint {
+    return this.#life.origin;
+  }
+
+  /** Why the instance is dead, if it is, or was and is not replaced yet. */
   get death(): HeadwaterError | undefined {
-    return this.instance.death;
+    return this.#outage ?? this.#fatal ?? this.instance.death;
   }
 
   /** Whether it is closed, or about to be. */
@@ -135,11 +192,12 @@ export class Engine implements DriverEvents {
   /** Where the database stands. */
   status(): DatabaseStatus {
     const { death, storage } = this;
-    const base = { role: "replica", storage, degraded: this.#degraded } as const;
+    const base = { role: "replica", storage, incident: this.incident, degraded: this.#degraded } as const;
     if (death !== undefined) {
       const node = { member: null, memberRole: null, epoch: null };
       const unknown = { ...node, generation: null, lag: { entries: 0, ms: null }, isStored: false, tab: null };
-      return { ...base, ...unknown, phase: "fatal", error: death };
+      const phase = this.#isEnded ? "closed" : this.#outage === undefined ? "fatal" : "restoring";
+      return { ...base, ...unknown, phase, error: death };
     }
     const status = this.#status();
     return {
@@ -169,21 +227,56 @@ export class Engine implements DriverEvents {
     return this.#closing;
   }
 
+  /** Whether the application wants no connection. */
+  pause(isPaused: boolean): void {
+    this.driver.input((replica, now) => replica.pause(isPaused, now));
+    this.#isPaused = isPaused;
+  }
+
+  /** Why a write of an instance that died is lost, if it is. */
+  lossOf(write: WriteId): HeadwaterError | undefined {
+    return this.#deaths.lossOf(write);
+  }
+
+  /** Whether an instance that died had this origin. */
+  isOfEarlierLife(origin: bigint): boolean {
+    return this.#deaths.has(origin);
+  }
+
+  /** Tells what happened to what is kept. */
+  tellIncident(incident: StorageIncident): void {
+    this.incident = incident;
+    this.emitter.emit("incident", incident);
+    this.changed();
+  }
+
   /** @internal */
   ready(): void {
-    this.#endOpening();
+    this.#isReady = true;
+    if (this.#outage === undefined) this.#endOpening();
+    else this.#reload();
     this.changed();
   }
 
   /** @internal */
   loaded(doc: string): void {
     this.documents.loaded(doc);
+    this.#lookRestored();
   }
 
   /** @internal */
   unloadable(doc: string, error: HeadwaterError): () => void {
     this.documents.unload(doc, error);
-    return () => this.emitter.emit("unloadable", { doc, error });
+    return () => {
+      this.emitter.emit("unloadable", { doc, error });
+      this.#lookRestored();
+    };
+  }
+
+  /** @internal */
+  damaged({ doc, lostRows, error }: DamagedEffect): void {
+    const lost = lostRows === 0 ? null : { writes: lostRows };
+    this.tellIncident({ cause: "damaged", doc: doc ?? null, lost, error: fromPlain(error), at: new Date() });
   }
 
   /** @internal */
@@ -221,12 +314,25 @@ export class Engine implements DriverEvents {
 
   /** Has conflicts told from now on. Nobody who does not ask for them pays for them. */
   tellConflicts(): void {
+    this.#tellsConflicts = true;
     if (this.death === undefined && !this.isClosed) this.driver.ask((replica) => replica.tellConflicts());
   }
 
   /** @internal */
   changed(): void {
+    if (this.#life.sentinel !== undefined && this.#isReady && this.death === undefined) this.#life.sentinel.unsent(this.pending().count);
     this.emitter.emit("changed", null);
+  }
+
+  /** @internal The page may be about to go: what is noted of unsent writes is exact. */
+  note(): void {
+    if (this.#isReady && this.death === undefined) this.#life.sentinel?.unsent(this.pending().count, true);
+  }
+
+  /** @internal */
+  storageLost(error: StorageLost): void {
+    if (!this.#isReady || this.isClosed) return this.driver.storageFailed(error);
+    if (!this.#isReplacing && this.death === undefined) void this.#replaceStorage(error);
   }
 
   /** @internal */
@@ -241,6 +347,87 @@ export class Engine implements DriverEvents {
     this.#endOpening(cause);
     this.documents.fail(cause);
     this.peers.end(cause);
+    const isPassing = this.#saved !== undefined || cause.code === "POISONED";
+    const goesOn = this.#isReady && !this.isClosed && isPassing && this.#deaths.count(performance.now());
+    if (goesOn) void this.#renew(cause);
+    else this.#outage = undefined;
+    this.emitter.emit("changed", null);
+    if (!goesOn) this.emitter.emit("ended", null);
+  }
+
+  /** The storage is gone, and what it held is still here: it goes into new storage, which another instance reads. */
+  async #replaceStorage(error: StorageLost): Promise<void> {
+    this.#isReplacing = true;
+    try {
+      const store = await this.#parts.openStore();
+      if (this.death !== undefined || this.isClosed) return store.close();
+      const ops = this.driver.ask((replica) => replica.salvage()) as StoreOp[];
+      const shown = new Map<string, Uint8Array>();
+      for (const { name } of this.documents.all()) {
+        const update = this.driver.ask((replica) => replica.encodeDoc(name));
+        if (this.documents.get(name) !== undefined && update !== undefined) shown.set(name, update);
+      }
+      this.#saved = { store, ops, shown };
+    } catch (cause) {
+      const failure = toHeadwaterError(cause, "STORAGE_UNAVAILABLE", `${error.message}, and no other could be had`);
+      return this.driver.storageFailed(failure);
+    } finally {
+      this.#isReplacing = false;
+    }
+    const message = "local storage was deleted, and is being made anew from memory; try again in a moment";
+    this.instance.die(new HeadwaterError("BUSY", message, { cause: error }));
+  }
+
+  async #renew(cause: HeadwaterError): Promise<void> {
+    this.#outage = cause;
+    const dead = this.#driver;
+    try {
+      const life = await this.#parts.renew({ fresh: this.#saved, isPaused: this.#isPaused });
+      // What a commit brought that was under way is known by now: storage did one after the other.
+      const { written, stored } = dead.writes;
+      const kept = this.#saved === undefined ? stored : written;
+      this.#lost += this.#deaths.end(this.origin, { written, stored: kept }, cause);
+      this.#life = life;
+      this.life += 1;
+      this.#storageFailure = undefined;
+      this.#driver = new Driver(life, this);
+    } catch (error) {
+      this.#giveUp(toHeadwaterError(error, "STORAGE_UNAVAILABLE", "the database could not be made anew"));
+    }
+  }
+
+  /** Another instance has read what is stored: it loads what was open. */
+  #reload(): void {
+    if (this.#tellsConflicts) this.driver.ask((replica) => replica.tellConflicts());
+    this.documents.renew((name) => {
+      const shown = this.#saved?.shown.get(name);
+      if (shown !== undefined) this.driver.ask((replica) => replica.showBefore(name, shown));
+      return this.driver.input((replica, now) => replica.openDoc(name, now));
+    });
+    this.#lookRestored();
+  }
+
+  #lookRestored(): void {
+    const cause = this.#outage;
+    if (cause === undefined || !this.#isReady || this.instance.death !== undefined || !this.documents.areLoaded) return;
+    this.#outage = undefined;
+    const wasDeleted = this.#saved !== undefined;
+    this.#saved = undefined;
+    const lost = this.#lost === 0 ? null : { writes: this.#lost };
+    this.#lost = 0;
+    for (const doc of this.documents.all()) {
+      this.transactions.tell(doc.renewed());
+      this.emitter.emit("reset", { doc: doc.name });
+    }
+    this.tellIncident({ cause: wasDeleted ? "deleted" : "trapped", doc: null, lost, error: cause, at: new Date() });
+  }
+
+  /** No other instance can be had. */
+  #giveUp(error: HeadwaterError): void {
+    this.#outage = undefined;
+    this.#saved = undefined;
+    this.#fatal = error;
+    this.documents.fail(error);
     this.emitter.emit("changed", null);
     this.emitter.emit("ended", null);
   }
@@ -249,10 +436,12 @@ export class Engine implements DriverEvents {
     // The microtask lets `close` be remembered first: nothing new begins while this waits.
     await null;
     let failure: HeadwaterError | undefined;
+    if (this.#outage !== undefined) await this.#restored(timeoutMs);
     if (this.death === undefined) {
       this.driver.tell((replica, now) => replica.leave(now));
       failure = await this.#stored(timeoutMs);
     }
+    this.note();
     this.driver.stop(closed());
     this.documents.fail(closed());
     this.peers.end(null);
@@ -260,6 +449,19 @@ export class Engine implements DriverEvents {
     this.emitter.emit("changed", null);
     this.emitter.emit("ended", null);
     if (failure !== undefined) throw failure;
+  }
+
+  /** Waits until another instance is there, or will not be. */
+  #restored(timeoutMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, timeoutMs);
+      const off = this.emitter.on("changed", () => {
+        if (this.#outage !== undefined) return;
+        clearTimeout(timer);
+        off();
+        resolve();
+      });
+    });
   }
 
   /** Why not everything could be stored, if so. A death was told already. */
@@ -286,7 +488,7 @@ export class Engine implements DriverEvents {
   }
 
   #docChanged(name: string, isReset: boolean): void {
-    const doc = this.documents.get(name);
+    const doc = this.#outage === undefined ? this.documents.get(name) : undefined;
     if (doc !== undefined) this.transactions.tell(doc.changed(isReset));
   }
 }

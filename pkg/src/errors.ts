@@ -14,7 +14,7 @@ export type ErrorCode =
   | "TOO_LARGE"
   /** Frames came in an order that the protocol does not allow. */
   | "OUT_OF_ORDER"
-  /** The two sides have no protocol version in common. */
+  /** The two sides have no protocol version in common, or local storage was written by a newer version. */
   | "VERSION"
   /** The leader's storage is another one than this replica synced with before. */
   | "DATABASE_RESET"
@@ -44,7 +44,7 @@ export type ErrorCode =
   | "NOT_LEADER"
   /** Whoever asks may not: a token is missing, or not the one that is expected. */
   | "UNAUTHORIZED"
-  /** The WebAssembly instance trapped; open the database again. */
+  /** The WebAssembly instance trapped. It is made anew from storage: see {@link DatabaseStatus.phase}. */
   | "POISONED"
   /** A position or a length that is outside of its shared type. */
   | "RANGE"

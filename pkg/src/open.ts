@@ -1,7 +1,8 @@
 /** Opening: options, module, storage, replica, in this order, and everything undone if one of them fails. */
 
 import { Database } from "./database.js";
-import { Engine, type EngineParts } from "./engine.js";
+import type { DriverParts } from "./driver.js";
+import { Engine, type Life } from "./engine.js";
 import { toHeadwaterError } from "./errors.js";
 import { Files, type FilesParts, QUOTA_BYTES } from "./files/files.js";
 import { MemoryFileStore } from "./files/store.js";
@@ -11,6 +12,7 @@ import { checkOpen } from "./options.js";
 import { moduleOf, type Platform } from "./platform/platform.js";
 import { MemoryStore } from "./store/memory.js";
 import { requestPersistence } from "./store/persistence.js";
+import { Sentinel } from "./store/sentinel.js";
 import type { Store } from "./store/store.js";
 import type { Tabs } from "./tabs/tabs.js";
 import type { Concern, OpenOptions } from "./types.js";
@@ -48,26 +50,36 @@ async function openWithin(
   const leader = urls === undefined ? undefined : { urls, WebSocket: await platform.webSocket() };
   const module = await deadline.step("loading headwater.wasm", () => moduleOf(platform));
   const storageName = storageNameOf(name, options.name ?? name);
+  const isPaused = options.connect === false;
   const openIt = () => openStore(platform, storageName, options);
-  const store = await deadline.step("opening local storage", openIt, (late) => late.close());
-  let tabs: Tabs | undefined;
-  let engine: Engine;
-  try {
-    const [origin, seed] = crypto.getRandomValues(new BigUint64Array(2)) as unknown as [bigint, bigint];
-    const join = async () => (options.tabs === "alone" || !store.isDurable ? undefined : platform.joinTabs?.(storageName, origin));
-    tabs = await deadline.step("joining the other tabs", join, (late) => late?.close());
-    engine = begin({ module, store, leader, tabs, origin, now: platform.now }, seed, options);
-  } catch (error) {
-    store.close();
-    tabs?.close();
-    throw error;
-  }
+  const memo = Sentinel.memo(storageName);
+  let store = await deadline.step("opening local storage", openIt, (late) => late.close());
+  const born = (isPaused: boolean) => begin({ platform, module, leader, storageName, options }, store, isPaused);
+  const life = await deadline.step("joining the other tabs", () => born(isPaused), end);
+  const engine = new Engine({
+    life,
+    concern: options.concern ?? defaultConcern(leader !== undefined, store.isDurable),
+    degrade: options.degrade ?? null,
+    isPaused,
+    openStore: openIt,
+    renew: async ({ fresh, isPaused }) => {
+      store = fresh?.store ?? store.reopen?.() ?? (await openIt());
+      if (fresh !== undefined) await store.commit(fresh.ops);
+      return born(isPaused);
+    },
+  });
+  const incident = life.sentinel?.judge(memo);
+  if (incident !== undefined) engine.tellIncident(incident);
   const unlisten = platform.onWake(() => {
     engine.driver.tell((replica, now) => replica.nudge(now));
     engine.emitter.emit("woke", null);
     void tellStorage(engine, store);
   });
-  engine.emitter.on("ended", unlisten);
+  const unlistenToHide = platform.onHide?.(() => engine.note());
+  engine.emitter.on("ended", () => {
+    unlisten();
+    unlistenToHide?.();
+  });
   try {
     await deadline.step("reading local storage", () => engine.opened);
   } catch (error) {
@@ -105,17 +117,37 @@ async function openStore(platform: Platform, name: string, options: OpenOptions)
   return store;
 }
 
-type Opened = Pick<EngineParts, "store" | "leader" | "tabs" | "origin" | "now"> & { readonly module: WebAssembly.Module };
+interface Opened {
+  readonly platform: Platform;
+  readonly module: WebAssembly.Module;
+  readonly leader: DriverParts["leader"];
+  readonly storageName: string;
+  readonly options: OpenOptions;
+}
 
-function begin({ module, ...parts }: Opened, seed: bigint, options: OpenOptions): Engine {
-  const { store, leader, tabs, origin, now } = parts;
-  const instance = new Instance(createGlue, module);
-  const hasLeader = leader !== undefined;
-  const replica = new instance.glue.Replica(origin, hasLeader, store.isDurable, seed, tabs !== undefined);
-  if (options.connect === false) replica.pause(true, now());
-  const concern = options.concern ?? defaultConcern(hasLeader, store.isDurable);
-  const { degrade = null } = options;
-  return new Engine({ ...parts, instance, replica, concern, degrade });
+/** One life of a database on its storage, which ends with it if it cannot begin. */
+async function begin({ platform, module, leader, storageName, options }: Opened, store: Store, isPaused: boolean): Promise<Life> {
+  const { now } = platform;
+  let tabs: Tabs | undefined;
+  try {
+    const [origin, seed] = crypto.getRandomValues(new BigUint64Array(2)) as unknown as [bigint, bigint];
+    if (options.tabs !== "alone" && store.isDurable) tabs = await platform.joinTabs?.(storageName, origin);
+    const instance = new Instance(createGlue, module);
+    const replica = new instance.glue.Replica(origin, leader !== undefined, store.isDurable, seed, tabs !== undefined);
+    if (isPaused) replica.pause(true, now());
+    const sentinel = Sentinel.of(storageName, store.life);
+    return { instance, replica, store, leader, tabs, origin, now, sentinel };
+  } catch (error) {
+    store.close();
+    tabs?.close();
+    throw error;
+  }
+}
+
+/** A life that nobody waits for any more. */
+function end({ store, tabs }: Life): void {
+  store.close();
+  tabs?.close();
 }
 
 function defaultConcern(hasLeader: boolean, isDurable: boolean): Concern {

@@ -48,6 +48,13 @@ export class Receipt {
     this.#write = write;
   }
 
+  /** @internal The instance died before the transaction was over: what it wrote is nowhere. */
+  lose(error: HeadwaterError): void {
+    this.#stage = "rejected";
+    this.#error = error;
+    this.#write = undefined;
+  }
+
   /** Names the write among all writes of the database, as `origin:seq`; `null` if the transaction changed nothing. */
   get id(): string | null {
     return this.#write ? `${this.#write.origin.toString(16).padStart(16, "0")}:${this.#write.seq}` : null;
@@ -58,13 +65,22 @@ export class Receipt {
     if (this.#write === null) return "all";
     if (this.#write === undefined || isFinal(this.#stage)) return this.#stage;
     const { origin, seq } = this.#write;
+    // What is known to be at a leader is not lost, whatever became of this copy.
+    const loss = this.#stage === "applied" || this.#stage === "local" ? this.#engine.lossOf(this.#write) : undefined;
+    if (loss !== undefined) {
+      this.#stage = "rejected";
+      this.#error = loss;
+      return this.#stage;
+    }
     try {
       this.#stage = this.#engine.driver.ask((replica) => replica.stage(origin, seq)) as Stage;
     } catch (error) {
       // A dead instance knows nothing new: the last word stands.
       if (this.#engine.death === undefined && error instanceof HeadwaterError) {
-        this.#stage = "rejected";
-        this.#error = error;
+        // What an instance before this one had stored, and is not pending, is settled.
+        const isSettled = error.code === "NOT_FOUND" && this.#engine.isOfEarlierLife(origin);
+        this.#stage = isSettled ? "quorum" : "rejected";
+        this.#error = isSettled ? null : error;
       }
     }
     return this.#stage;
@@ -95,6 +111,7 @@ export class Receipt {
     const write = this.#write;
     if (write === undefined) {
       this.#engine.checkOpen();
+      if (this.#error !== null) throw this.#error;
       throw malformed("the receipt belongs to no transaction");
     }
     if (write !== null) {
@@ -109,6 +126,11 @@ export class Receipt {
   }
 
   async #wait(write: WriteId, concern: Concern, timeoutMs: number, signal: AbortSignal | undefined): Promise<Concern> {
+    this.#engine.checkOpen();
+    if (this.#engine.isOfEarlierLife(write.origin)) {
+      if (this.stage === "rejected" && this.#error !== null) throw this.#error;
+      if (this.#stage === "quorum" && concern !== "all" && typeof concern === "string") return concern;
+    }
     const begin = (replica: Replica, id: number, now: number) => beginWait(replica, id, write, concern, timeoutMs, now);
     await this.#engine.wait(signal, begin);
     return concern;

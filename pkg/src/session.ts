@@ -6,7 +6,7 @@
 import type { Document } from "./document.js";
 import type { ReadNote } from "./effects.js";
 import type { Engine } from "./engine.js";
-import { type HeadwaterError, malformed } from "./errors.js";
+import { HeadwaterError, malformed } from "./errors.js";
 import { checkFunction, checkRead, levelOf, timeoutOf } from "./options.js";
 import type { Consistency, ReadOptions, ReadResult } from "./types.js";
 
@@ -17,16 +17,19 @@ const READ_MS = 10_000;
 export class Session {
   readonly #engine: Engine;
   readonly #id: number;
+  readonly #life: number;
 
   /** Made by `db.session()`. */
   constructor(engine: Engine, from: string | undefined) {
     engine.checkOpen();
     this.#engine = engine;
+    this.#life = engine.life;
     this.#id = engine.driver.input((replica) => replica.beginSession(from));
   }
 
   /** What others must wait for to see what this session has written and read: text for a URL, a header or a cookie. */
   bookmark(): string {
+    this.#checkLife();
     return this.#engine.driver.ask((replica) => replica.bookmark(this.#id));
   }
 
@@ -36,6 +39,7 @@ export class Session {
    */
   async read<T>(docName: string, f: (doc: Document) => T, options: ReadOptions = {}): Promise<ReadResult<T>> {
     checkFunction(f, "read");
+    this.#checkLife();
     const timeoutMs = timeoutOf(options, READ_MS, "consistency", "onTimeout");
     checkRead(options);
     const { consistency = "session", onTimeout = "throw", signal } = options;
@@ -44,6 +48,7 @@ export class Session {
     const doc = await this.#engine.documents.open(docName, timeoutMs, signal);
     const remainingMs = Math.max(timeoutMs - (performance.now() - begin), 0);
     this.#engine.checkOpen();
+    this.#checkLife();
     return new Promise((resolve, reject) => {
       this.#engine.driver.wait(
         signal,
@@ -64,12 +69,21 @@ export class Session {
 
   /** Ends it. */
   close(): void {
-    if (!this.#engine.isClosed) this.#engine.driver.input((replica) => replica.endSession(this.#id));
+    if (this.#engine.isClosed || this.#engine.death !== undefined || this.#engine.life !== this.#life) return;
+    this.#engine.driver.input((replica) => replica.endSession(this.#id));
   }
 
   /** Ends it, at the end of a `using` block. */
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  /** What it had written and read was known to the instance that it began in, and to no other. */
+  #checkLife(): void {
+    this.#engine.checkOpen();
+    if (this.#engine.life === this.#life) return;
+    const message = "the session ended when the database was made anew from storage; begin another one, from its last bookmark";
+    throw new HeadwaterError("CLOSED", message);
   }
 
   #readNow<T>(doc: Document, f: (doc: Document) => T, asked: Consistency, met: Consistency): ReadResult<T> {

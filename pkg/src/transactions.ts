@@ -5,7 +5,7 @@
 
 import type { Document } from "./document.js";
 import type { Engine } from "./engine.js";
-import { malformed, reportUncaught } from "./errors.js";
+import { malformed, reportUncaught, toHeadwaterError } from "./errors.js";
 import { Receipt } from "./receipt.js";
 import type { TransactOptions } from "./types.js";
 
@@ -91,10 +91,16 @@ export class Transactions {
   }
 
   #commit({ receipt, touched, afterwards }: Open): void {
-    const { driver, instance, origin } = this.#engine;
-    // The write ended with the instance: its receipt stays where it was.
-    if (instance.death !== undefined) return;
-    const seq = driver.input((replica) => replica.commit(Date.now()));
+    const { driver, death, origin } = this.#engine;
+    // The write ended with the instance.
+    if (death !== undefined) return receipt.lose(death);
+    let seq: bigint | undefined;
+    try {
+      seq = driver.commit();
+    } catch (error) {
+      receipt.lose(toHeadwaterError(error, "INTERNAL", "the transaction could not be committed"));
+      throw error;
+    }
     receipt.settle(seq === undefined ? null : { origin, seq });
     if (seq !== undefined) for (const doc of touched) this.#untold.push(doc.committed(receipt));
     this.#untold.push(...afterwards);

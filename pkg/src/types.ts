@@ -190,13 +190,35 @@ export interface ConflictSide {
   readonly client: number;
 }
 
+/** Something that happened to what is kept here, and what it cost. What a leader holds comes back from it by itself. */
+export interface StorageIncident {
+  /**
+   * `evicted`: there was storage when the database was last open, and it is gone: the browser, or the user, has cleared it.
+   * `deleted`: the same, while it was open; it was made anew from memory. `rolled-back`: it is an older copy of what it was.
+   * `damaged`: rows do not read back; see `doc`. `trapped`: the WebAssembly instance died and was made anew from storage.
+   */
+  readonly cause: "evicted" | "deleted" | "rolled-back" | "damaged" | "trapped";
+  /** The only document that is concerned, if it is one. */
+  readonly doc: string | null;
+  /**
+   * Unsent writes that are gone, as far as that is known: after `evicted` and `rolled-back` as many as were noted last, some
+   * of which may have been sent since; after `damaged` at least so many; after `trapped` those that were not in storage yet, which may have been sent.
+   */
+  readonly lost: { readonly writes: number } | null;
+  /** What was thrown, if something was. */
+  readonly error: HeadwaterError | null;
+  /** When it was noticed. */
+  readonly at: Date;
+}
+
 /** Where the database stands. */
 export interface DatabaseStatus {
   /**
    * `local-only`: there is no leader. `offline`: waiting to try again, or told not to connect. `blocked`: trying again
-   * would not help, see `error`. `fatal`: the instance is dead, open the database again.
+   * would not help, see `error`. `restoring`: the instance died, or its storage was deleted, and a new one reads what is
+   * stored; until then every call throws `error`. `fatal`: the instance is dead, open the database again.
    */
-  readonly phase: "local-only" | "offline" | "connecting" | "live" | "blocked" | "fatal" | "closed";
+  readonly phase: "local-only" | "offline" | "connecting" | "live" | "blocked" | "restoring" | "fatal" | "closed";
   /** What this copy of the database is. */
   readonly role: "replica";
   /** The name of the group's node that it is connected to; `null` while not connected, or without a group. */
@@ -222,6 +244,8 @@ export interface DatabaseStatus {
   readonly tab: "holder" | "member" | "alone" | null;
   /** Where the local copy is kept; `null` until the browser has told. */
   readonly storage: StorageInfo | null;
+  /** What happened last to what is kept here, since the database was opened or between that and the time before. */
+  readonly incident: StorageIncident | null;
   /** Why it does not sync, or does not store. */
   readonly error: HeadwaterError | null;
 }

@@ -33,8 +33,7 @@ impl Effect {
     }
 
     pub(crate) fn persist(token: Token, ops: Vec<StoreOp>) -> Self {
-        let ops: Array = ops.into_iter().map(|op| op_to_js(op).done()).collect();
-        Self::new("persist").with("token", token.0 as f64).with("ops", ops)
+        Self::new("persist").with("token", token.0 as f64).with("ops", ops_to_js(ops))
     }
 
     /// The row that must not be there for a commit to happen: `{ table, key }`.
@@ -74,6 +73,10 @@ pub(crate) fn error_to_js(error: &Error) -> JsValue {
 pub(crate) fn rows_from_js(rows: &[Uint8Array]) -> Vec<Row> {
     let pairs = rows.chunks_exact(2);
     pairs.map(|pair| Row { key: pair[0].to_vec(), value: pair[1].to_vec() }).collect()
+}
+
+pub(crate) fn ops_to_js(ops: Vec<StoreOp>) -> Array {
+    ops.into_iter().map(|op| op_to_js(op).done()).collect()
 }
 
 fn op_to_js(op: StoreOp) -> Effect {

@@ -4,7 +4,7 @@
 
 use crate::doc::DocHandle;
 use crate::doc::conflicts::conflicts_to_js;
-use crate::effect::{Effect, bytes_to_js, error_to_js, rows_from_js};
+use crate::effect::{Effect, bytes_to_js, error_to_js, ops_to_js, rows_from_js};
 use crate::host::{doc_name, malformed, millis, parse_bookmark, storage_error, throw};
 use headwater_core::group::{Concern, MemberName};
 use headwater_core::replica::{self, Config, Input, Output, Phase, TabRole, Wait};
@@ -25,6 +25,8 @@ type Shared = Rc<RefCell<Document>>;
 pub struct Replica {
     core: replica::Replica,
     docs: Map<DocName, Shared>,
+    /// What documents showed in an instance whose storage was lost, until they are loaded here.
+    shown_before: Map<DocName, Vec<u8>>,
     /// From it yrs client ids are derived; it is random and never stored.
     entropy: u64,
     origin: Origin,
@@ -43,8 +45,9 @@ impl Replica {
         let config =
             Config { origin: Origin(origin), has_leader, is_durable, jitter_seed: seed, shares_storage, check };
         let origin = Origin(origin);
-        let core = replica::Replica::new(config);
-        Self { core, docs: Map::default(), entropy: seed, origin, tells_conflicts: false }
+        let mut core = replica::Replica::new(config);
+        core.compact_with(merge);
+        Self { core, docs: Map::default(), shown_before: Map::default(), entropy: seed, origin, tells_conflicts: false }
     }
 
     /// The rows of a scan: key, value, key, value …
@@ -183,6 +186,13 @@ impl Replica {
         Ok(handle)
     }
 
+    /// What a document showed in the instance before this one. It is there from the effect `loaded` on; nothing stores it.
+    #[wasm_bindgen(js_name = showBefore)]
+    pub fn show_before(&mut self, name: &str, update: Vec<u8>) -> Result<(), JsValue> {
+        self.shown_before.insert(doc_name(name)?, update);
+        Ok(())
+    }
+
     /// Tells conflicts from now on, as effects after `applied`.
     #[wasm_bindgen(js_name = tellConflicts)]
     pub fn tell_conflicts(&mut self) {
@@ -290,11 +300,16 @@ impl Replica {
             if !matches!(output, Output::Apply { .. }) {
                 self.flush_applied(&mut applied, &effects);
             }
+            let is_load = matches!(output, Output::Load { .. });
             match self.execute(output, &mut applied) {
                 Ok(effect) => effect.into_iter().for_each(|effect| {
                     effects.push(&effect.done());
                 }),
                 Err((doc, cause)) => {
+                    if is_load {
+                        let error = Error::new(Code::Corrupt, cause.to_string());
+                        self.handle(Input::Unreadable { doc: doc.clone(), error }, now);
+                    }
                     effects.push(&self.give_up(doc, &cause, now).done());
                 }
             }
@@ -326,6 +341,9 @@ impl Replica {
                 return Ok(None);
             }
             Output::Load { doc, updates } => {
+                if let Some(shown) = self.shown_before.remove(&doc) {
+                    self.apply(&doc, &[shown.into()], &[])?;
+                }
                 self.apply(&doc, &updates, &[])?;
                 if let Some(shared) = self.docs.get(&doc).filter(|_| self.tells_conflicts) {
                     // What was stored is no news.
@@ -333,6 +351,10 @@ impl Replica {
                 }
                 Effect::new("loaded").with("doc", doc.as_str())
             }
+            Output::Damaged(replica::Damage { doc, lost_rows, error }) => Effect::new("damaged")
+                .with_some("doc", doc.as_ref().map(|doc| doc.as_str()))
+                .with("lostRows", lost_rows as f64)
+                .with("error", error_to_js(&error)),
             Output::Unloadable { doc, error } => {
                 self.docs.remove(&doc);
                 Effect::new("unloadable").with("doc", doc.as_str()).with("error", error_to_js(&error))
@@ -410,6 +432,15 @@ impl Replica {
     }
 }
 
+/// Many updates as one. A document that takes them all in one go merges them in little more time than it takes to read them;
+/// merging them one by one would take the square of their number.
+fn merge(updates: &[&[u8]]) -> Option<Vec<u8>> {
+    // It writes nothing, so that its id is never seen.
+    let mut document = Document::new(0);
+    document.apply(updates).ok()?;
+    Some(document.encode_state())
+}
+
 /// What it is asked.
 #[wasm_bindgen]
 impl Replica {
@@ -427,6 +458,18 @@ impl Replica {
             parts.extend(update.map(|update| Part { doc: name.clone(), update: update.into() }));
         }
         (!parts.is_empty()).then(|| self.core.write(parts, unix_ms as u64).0)
+    }
+
+    /// Everything that can be saved if storage was lost: changes for new storage.
+    pub fn salvage(&self) -> Array {
+        let docs = self.docs.iter().map(|(name, doc)| (name.clone(), doc.borrow().encode_state()));
+        ops_to_js(self.core.salvage(docs))
+    }
+
+    /// What a document shows, as one update.
+    #[wasm_bindgen(js_name = encodeDoc)]
+    pub fn encode_doc(&self, name: &str) -> Result<Option<Vec<u8>>, JsValue> {
+        Ok(self.docs.get(&doc_name(name)?).map(|doc| doc.borrow().encode_state()))
     }
 
     /// Other replicas that are linked or heard of: `[{ replica, peer?, behind }]`.

@@ -52,7 +52,7 @@ const RETRY_MS_MAX = 30_000;
 const ATTEMPTS_MAX = 8;
 
 /** Errors that another attempt may not meet. */
-const PASSING: readonly ErrorCode[] = ["OFFLINE", "TIMEOUT", "BUSY", "RESUME", "INTERNAL"];
+const PASSING: readonly ErrorCode[] = ["OFFLINE", "TIMEOUT", "BUSY", "RESUME", "INTERNAL", "POISONED"];
 
 interface Member {
   readonly id: string;

@@ -40,7 +40,6 @@ export class Peers {
     this.#last += 1;
     const number = this.#last;
     const { token, authorize, signal } = options;
-    const { driver } = this.#engine;
     let resolve: Entry["resolve"] = () => undefined;
     const closed = new Promise<HeadwaterError | null>((done) => {
       resolve = done;
@@ -53,9 +52,9 @@ export class Peers {
       port: new Port(port, {
         opened: () => {
           entry.isOpen = true;
-          driver.tell((replica, now) => replica.peerOpened(number, token, authorize !== undefined, now));
+          this.#engine.driver.tell((replica, now) => replica.peerOpened(number, token, authorize !== undefined, now));
         },
-        frame: (bytes) => driver.tell((replica, now) => replica.peerFrame(number, bytes, now)),
+        frame: (bytes) => this.#engine.driver.tell((replica, now) => replica.peerFrame(number, bytes, now)),
         ended: (error) => this.#gone(number, error),
       }),
     };

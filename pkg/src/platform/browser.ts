@@ -16,6 +16,7 @@ export function browserPlatform(wasmUrl: () => URL): Platform {
     joinTabs,
     now: () => performance.now(),
     onWake,
+    onHide,
   };
 }
 
@@ -60,4 +61,9 @@ function onWake(wake: () => void): () => void {
     globalThis.removeEventListener?.("pageshow", wake);
     document?.removeEventListener("visibilitychange", onVisible);
   };
+}
+
+function onHide(hide: () => void): () => void {
+  globalThis.addEventListener?.("pagehide", hide);
+  return () => globalThis.removeEventListener?.("pagehide", hide);
 }

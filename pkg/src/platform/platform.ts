@@ -33,6 +33,9 @@ export interface Platform {
 
   /** Calls `wake` when the network or the page may be back, until the answered function is called. */
   onWake(wake: () => void): () => void;
+
+  /** Calls `hide` when the page may be about to go, until the answered function is called. */
+  onHide?(hide: () => void): () => void;
 }
 
 /** As much of the WebSocket class as is used: browsers, Node.js, workerd and `ws` all have it. */

@@ -32,7 +32,7 @@ interface Subscription {
   readonly type: AnySharedType;
   readonly deep: boolean;
   readonly callbacks: Set<Callback>;
-  readonly id: number;
+  id: number;
 }
 
 /** The observers of one document. */
@@ -97,6 +97,21 @@ export class ObserverHub {
         delta: [],
       });
       this.#call(subscription, deep ? [event] : event);
+    }
+  }
+
+  /** The document was made anew in another instance: whoever watches a type that is known there goes on watching. */
+  renew(): void {
+    const subscriptions = [...this.#byId.values()];
+    this.#byId.clear();
+    for (const subscription of subscriptions) {
+      if (subscription.type.isLapsed) {
+        subscription.callbacks.clear();
+        this.#byType.delete(subscription.type);
+        continue;
+      }
+      subscription.id = this.#host.handle.observe(subscription.type.token, subscription.deep);
+      this.#byId.set(subscription.id, subscription);
     }
   }
 

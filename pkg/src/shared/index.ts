@@ -20,6 +20,7 @@ export {
 export type { DocHost } from "./host.js";
 export { ObserverHub } from "./hub.js";
 export { SharedMap, type SharedMapEvent } from "./map.js";
+export { renewTypes } from "./registry.js";
 export { SharedText, type SharedTextEvent } from "./text.js";
 export { type AnySharedType, SharedType } from "./type.js";
 

@@ -41,7 +41,28 @@ export function fromWasm(host: DocHost, value: unknown): any {
 
 /** The root type `name` of a document; every document has it. */
 export function root(host: DocHost, kind: Kind, name: string): AnySharedType {
-  return resolve(host, host.handle.root(kind, string(name, "name")));
+  const type = resolve(host, host.handle.root(kind, string(name, "name")));
+  type.rootName = name;
+  return type;
+}
+
+/**
+ * The document was made anew in another instance. Root types are found by their names; what is nested has to be got anew, and
+ * throws until then.
+ */
+export function renewTypes(host: DocHost): void {
+  const types = typesOf(host);
+  const renewed = new Map<Token, AnySharedType>();
+  known.set(host, renewed);
+  for (const type of types.values()) {
+    if (type.rootName === undefined) {
+      type.lapse(coded("DELETED", "the document was made anew from storage; get this shared type again from the one that it is in"));
+      continue;
+    }
+    const token = host.handle.root(type.kind, type.rootName);
+    type.renew(token);
+    renewed.set(token, type);
+  }
 }
 
 function typesOf(host: DocHost): Map<Token, AnySharedType> {

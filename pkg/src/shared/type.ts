@@ -5,6 +5,7 @@
  * content is in wasm only, and nothing of it is kept twice.
  */
 
+import type { HeadwaterError } from "../errors.js";
 import type { DocHandle } from "../generated/replica/glue.js";
 import { coded } from "./error.js";
 import type { DeepObserver, Observer, SharedEvent } from "./event.js";
@@ -23,11 +24,14 @@ interface Place {
 /** The base of {@link SharedMap}, {@link SharedArray} and {@link SharedText}. */
 export abstract class SharedType<E extends SharedEvent> {
   #place: Place | undefined;
+  #lapse: HeadwaterError | undefined;
   #waitingChanges: (() => void)[] = [];
   #waitingObservers: ((host: DocHost) => void)[] = [];
 
   /** @internal */
   abstract readonly kind: Kind;
+  /** @internal The name of a root type. */
+  rootName: string | undefined;
 
   /** Whether it is part of a document; a preliminary one is not yet. */
   get attached(): boolean {
@@ -72,6 +76,21 @@ export abstract class SharedType<E extends SharedEvent> {
     for (const watch of observers) watch(host);
   }
 
+  /** @internal The document was made anew in another instance, and this is its number there. */
+  renew(token: Token): void {
+    if (this.#place !== undefined) this.#place = { ...this.#place, token };
+  }
+
+  /** @internal The document was made anew in another instance, and it is not known which of its types this was. */
+  lapse(error: HeadwaterError): void {
+    this.#lapse = error;
+  }
+
+  /** @internal */
+  get isLapsed(): boolean {
+    return this.#lapse !== undefined;
+  }
+
   /** @internal Attaches preliminary types within this one, and lets go of the preliminary content. */
   protected abstract attachChildren(): void;
 
@@ -114,6 +133,7 @@ export abstract class SharedType<E extends SharedEvent> {
   }
 
   #placed(): Place {
+    if (this.#lapse !== undefined) throw this.#lapse;
     if (this.#place === undefined) throw coded("TYPE", "place this shared type in a document first");
     return this.#place;
   }

@@ -47,7 +47,12 @@ class Table {
 /** Storage in memory. */
 export class MemoryStore implements Store {
   readonly isDurable = false;
-  readonly #tables = new Map<string, Table>();
+  readonly #tables: Map<string, Table>;
+
+  /** Empty, or with the tables of an earlier one. */
+  constructor(tables = new Map<string, Table>()) {
+    this.#tables = tables;
+  }
 
   async commit(ops: readonly StoreOp[], guard?: Guard): Promise<boolean> {
     if (guard !== undefined && this.#table(guard.table).has(guard.key)) return false;
@@ -66,8 +71,10 @@ export class MemoryStore implements Store {
     return { kind: "memory", persisted: false, usage: null, quota: null };
   }
 
-  close(): void {
-    this.#tables.clear();
+  close(): void {}
+
+  reopen(): Store {
+    return new MemoryStore(this.#tables);
   }
 
   #table(name: string): Table {

@@ -4,6 +4,7 @@
  */
 
 import type { Guard, ScanEffect, StoreOp } from "../effects.js";
+import { HeadwaterError } from "../errors.js";
 
 /** What storage says of itself. */
 export interface StorageInfo {
@@ -17,6 +18,23 @@ export interface StorageInfo {
   readonly quota: number | null;
 }
 
+/** Which storage it is. Two that have the same name, one made after the other was deleted, have two lives. */
+export interface StoreLife {
+  readonly id: string;
+  /** How often it was opened, this time too. */
+  readonly openings: number;
+  /** Whether this opening has made it. */
+  readonly isNew: boolean;
+}
+
+/** Storage was deleted while it was open: nothing of it is left, and new storage can be had. */
+export class StorageLost extends HeadwaterError {
+  /** Made by a store. */
+  constructor(message: string) {
+    super("STORAGE_UNAVAILABLE", message);
+  }
+}
+
 /** A range of rows, and how many at most. */
 export type Range = Pick<ScanEffect, "table" | "from" | "to" | "rows" | "bytes">;
 
@@ -24,6 +42,10 @@ export type Range = Pick<ScanEffect, "table" | "from" | "to" | "rows" | "bytes">
 export interface Store {
   /** Whether a commit survives the process. */
   readonly isDurable: boolean;
+  /** Which storage it is; `undefined` where it ends with the process. */
+  readonly life?: StoreLife;
+  /** Called when it finds by itself that it has failed, or is gone. */
+  onFailure?: ((error: HeadwaterError) => void) | undefined;
 
   /**
    * Makes all changes or none; resolves once they are durable. Where the guarded row is there it makes none, and answers false:
@@ -39,6 +61,9 @@ export interface Store {
 
   /** Ends it. Nothing is called afterwards. */
   close(): void;
+
+  /** Storage that ends with the process: what an instance that died has left, for the next one. */
+  reopen?(): Store;
 }
 
 /** The tables of a replica. */

@@ -17,6 +17,7 @@ pub enum Check {
     Slice,
     Group,
     Topologies,
+    Storage,
     Format,
     Clippy,
     ClippyWasm,
@@ -34,6 +35,7 @@ impl Check {
             Check::Slice => "the built package in Chromium, Node.js and workerd",
             Check::Group => "replication groups on workerd and etcd",
             Check::Topologies => "tabs, peers and several leaders",
+            Check::Storage => "storage that lasts, in Chromium and on workerd",
             Check::Format => "formatting",
             Check::Clippy => "clippy, native",
             Check::ClippyWasm => "clippy, wasm",
@@ -59,13 +61,10 @@ impl Check {
                 built()?;
                 demo::check(0).map(|figures| vec![figures])
             }
-            Check::Slice => {
-                built()?;
-                let browser = setup::browser::find_or_install()?;
-                javascript::run("pkg-tests/slice", &[(setup::browser::VARIABLE, browser)], options)
-            }
+            Check::Slice => in_browser("pkg-tests/slice", options),
             Check::Group => on_etcd("pkg-tests/group", options),
             Check::Topologies => on_etcd("pkg-tests/topologies", options),
+            Check::Storage => in_browser("pkg-tests/storage", options),
             Check::Format => silent(command::cargo().args(["fmt", "--all", "--check"])),
             Check::Clippy => {
                 silent(command::cargo().args(CLIPPY).args(["--workspace", "--all-targets"]).args(STRICTLY))
@@ -97,6 +96,13 @@ fn built() -> Result<()> {
     let built =
         BUILT.get_or_init(|| setup::for_building().and_then(|()| build::build()).map_err(|error| format!("{error:#}")));
     built.clone().map_err(anyhow::Error::msg)
+}
+
+/// The JavaScript tests of a directory that need a browser besides workerd.
+fn in_browser(directory: &str, options: &Options) -> Result<Vec<String>> {
+    built()?;
+    let browser = (setup::browser::VARIABLE, setup::browser::find_or_install()?);
+    javascript::run(directory, &[browser], options)
 }
 
 /// The JavaScript tests of a directory that need a browser and etcd besides workerd.

@@ -26,12 +26,13 @@ Suites, all of them if none is named:
   slice       the whole path: native, the built package in Chromium, Node.js and workerd, the demo, the sizes
   group       replication groups on workerd and etcd: leaders that are killed, frozen and cut off under load
   topologies  tabs that share a replica, peers without a leader, groups with several leaders
+  storage     compaction, big data, and everything that IndexedDB does to people
   tidy        formatting, clippy on both targets, types
 
 Options:
   --full         the round counts that the project promises, instead of fewer; takes much longer
-  --only PART    of the JavaScript tests of the suite slice, or of group or topologies if one is named, those whose
-                 file name contains PART, and nothing else
+  --only PART    of the JavaScript tests of the suite slice, or of group, topologies or storage if one is named, those
+                 whose file name contains PART, and nothing else
 
 Environment:
   HEADWATER_CHROMIUM  path of the Chromium or Chrome to use
@@ -46,12 +47,13 @@ struct Suite {
     checks: &'static [Check],
 }
 
-const SUITES: [Suite; 6] = [
+const SUITES: [Suite; 7] = [
     Suite { name: "native", checks: &[Check::Purity, Check::Crates] },
     Suite { name: "sim", checks: &[Check::Sim] },
     Suite { name: "slice", checks: &[Check::Purity, Check::Crates, Check::Sizes, Check::Demo, Check::Slice] },
     Suite { name: "group", checks: &[Check::Group] },
     Suite { name: "topologies", checks: &[Check::Topologies] },
+    Suite { name: "storage", checks: &[Check::Storage] },
     Suite { name: "tidy", checks: &[Check::Format, Check::Clippy, Check::ClippyWasm, Check::Types] },
 ];
 
@@ -102,7 +104,7 @@ fn parse(mut args: lexopt::Parser) -> Result<Option<(Vec<Suite>, Options)>> {
     }
     if options.only.is_some() {
         suites = match suites[..] {
-            [Suite { name: "group" | "topologies", .. }] => suites,
+            [Suite { name: "group" | "topologies" | "storage", .. }] => suites,
             _ => vec![Suite { name: "slice", checks: &[Check::Slice] }],
         };
     }

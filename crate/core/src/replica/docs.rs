@@ -171,6 +171,15 @@ impl Docs {
         self.open.get(doc).is_some_and(|doc| !doc.is_shown)
     }
 
+    pub(super) fn is_open(&self, doc: &DocName) -> bool {
+        self.open.contains_key(doc)
+    }
+
+    /// Whether this reading of it is under way.
+    pub(super) fn is_being_read(&self, doc: &DocName, reading: u64) -> bool {
+        self.open.get(doc).is_some_and(|doc| matches!(doc.loading, Loading::Reading(of, _) if of == reading))
+    }
+
     /// What the application has open.
     pub(super) fn shown(&self) -> Vec<DocName> {
         self.open.iter().filter(|(_, doc)| doc.is_shown).map(|(name, _)| name.clone()).collect()
@@ -380,6 +389,20 @@ impl Replica {
         }
         self.docs.open.remove(name);
         if self.link.is_greeted() {
+            self.send(&ClientFrame::Unsubscribe { docs: vec![name.clone()] });
+        }
+    }
+
+    /// What is held of a document counts as nothing: the leader sends it from the start.
+    pub(super) fn follow_from_zero(&mut self, name: &DocName) {
+        let Some(doc) = self.docs.open.get_mut(name) else { return };
+        let was_followed = doc.follows != Follows::Nothing;
+        doc.frontier = Frontier::default();
+        doc.follows = Follows::Nothing;
+        doc.is_held = true;
+        self.docs.has_moved = true;
+        self.persister.doc_changed(name.clone());
+        if was_followed && self.link.is_greeted() {
             self.send(&ClientFrame::Unsubscribe { docs: vec![name.clone()] });
         }
     }

@@ -9,7 +9,9 @@
 //!
 //! It deliberately knows no documents' content: it moves updates between the host, storage and the leader.
 
+mod compact;
 mod concerns;
+mod damage;
 mod docs;
 mod link;
 mod open;
@@ -18,6 +20,7 @@ mod peers;
 mod persist;
 mod reads;
 mod reject;
+mod salvage;
 mod signal;
 mod tabs;
 mod waits;
@@ -34,6 +37,9 @@ use crate::session::{Consistency, Session};
 use crate::sorted::Map;
 use crate::stage::Stage;
 use crate::store::{Guard, Row, Scan, StoreOp};
+use compact::Compactor;
+pub use compact::{COMPACT_BYTES_MAX, COMPACT_ROWS_MAX, COMPACT_ROWS_MIN, Merge, STREAMS_MAX};
+pub use damage::Damage;
 use docs::Docs;
 use link::Link;
 pub use link::Phase;
@@ -129,6 +135,13 @@ pub enum Input {
     OpenDoc {
         /// Which.
         doc: DocName,
+    },
+    /// A document does not take what `Output::Load` had of it. `CloseDoc` follows.
+    Unreadable {
+        /// Which.
+        doc: DocName,
+        /// Why.
+        error: Error,
     },
     /// The application has closed a document.
     CloseDoc {
@@ -322,6 +335,8 @@ pub enum Output {
         /// Why.
         error: Error,
     },
+    /// Something in storage does not read back, and the replica goes on without it.
+    Damaged(Damage),
     /// Content from elsewhere. Consecutive ones belong together.
     Apply {
         /// The document.
@@ -403,6 +418,7 @@ pub struct Replica {
     docs: Docs,
     link: Link,
     persister: Persister,
+    compactor: Compactor,
     tabs: Tabs,
     peers: Peers,
     /// Where lanes stood, as storage has it, until the lanes are there.
@@ -428,6 +444,7 @@ impl Replica {
             docs: Docs::default(),
             link: Link::new(config.has_leader, config.shares_storage, config.jitter_seed),
             persister: Persister::default(),
+            compactor: Compactor::default(),
             tabs: Tabs::new(config.origin, config.shares_storage),
             peers: Peers::default(),
             marks: Vec::new(),
@@ -464,7 +481,11 @@ impl Replica {
             Input::Nudge => self.nudge(now),
             Input::Pause { is_paused } => self.pause(is_paused, now),
             Input::OpenDoc { doc } => self.open_doc(doc),
-            Input::CloseDoc { doc } => self.close_doc(&doc),
+            Input::CloseDoc { doc } => {
+                self.compactor.forget(&doc);
+                self.close_doc(&doc);
+            }
+            Input::Unreadable { doc, error } => self.doc_is_unreadable(&doc, &error),
             Input::Wait { id, wait, timeout } => self.begin_wait(id, wait, timeout, now),
             Input::PeerOpened { peer, token, needs_approval } => self.peer_opened(peer, token, needs_approval),
             Input::PeerFrame { peer, bytes } => self.peer_frame(peer, &bytes),
@@ -488,6 +509,7 @@ impl Replica {
             // Before the next commit, or a steady stream of commits would keep documents waiting.
             self.read_documents();
             self.begin_commit();
+            self.compact();
             self.tell_rejections();
             self.link.note_sent(now);
             if std::mem::take(&mut self.is_changed) {

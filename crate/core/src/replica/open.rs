@@ -37,6 +37,10 @@ pub(super) enum Asked {
     PeerDocs,
     /// A document's updates, for a peer.
     PeerDoc(Wanted),
+    /// A document's updates, to merge them.
+    Compact(DocName),
+    /// Documents' rows, for the streams that they name.
+    StreamsNamed,
 }
 
 impl Replica {
@@ -100,20 +104,53 @@ impl Replica {
                 for row in rows {
                     let origin = store::origin_of_key(&row.key);
                     let origin = origin.ok_or_else(|| Error::malformed("a stream row has no origin"))?;
-                    self.docs.earlier.insert(origin, Frontier::from_bytes(&row.value)?);
+                    match Frontier::from_bytes(&row.value) {
+                        Ok(frontier) => _ = self.docs.earlier.insert(origin, frontier),
+                        Err(error) => self.stream_row_is_damaged(row, &error),
+                    }
                 }
             }
-            Asked::Outbox => rows.iter().try_for_each(|row| self.outbox.load(&row.value))?,
+            Asked::Outbox => {
+                for row in rows {
+                    match self.outbox.load(&row.value) {
+                        Err(error) if error.code != Code::Internal => self.outbox_row_is_damaged(row, &error),
+                        loaded => loaded?,
+                    }
+                }
+            }
+            Asked::Compact(doc) => self.compact_read(doc.clone(), rows),
+            Asked::StreamsNamed => self.streams_named(rows),
             Asked::PeerDocs => self.docs_read(rows)?,
             Asked::PeerDoc(wanted) => self.doc_read_for_peer(wanted.clone(), rows)?,
             Asked::Term => self.term_read(rows)?,
             Asked::Rows(of) => self.rows_read(*of, rows)?,
             Asked::DocRow(name, reading) => {
-                self.doc_row_read(name, *reading, rows.first().map(|row| row.value.as_slice()))?
+                let row = rows.first().map(|row| row.value.as_slice());
+                if let Err(error) = self.doc_row_read(name, *reading, row)
+                    && self.docs.is_being_read(name, *reading)
+                    && self.doc_is_damaged(name, Vec::new(), &error)
+                {
+                    self.doc_row_read(name, *reading, None)?;
+                }
             }
             Asked::DocUpdates(name, reading) => {
-                let decoded = rows.iter().map(|row| super::persist::decode_updates(&row.value));
-                let mut updates = decoded.collect::<Result<Vec<_>, Error>>()?;
+                let mut updates = Vec::new();
+                let (mut damaged, mut damage) = (Vec::new(), None);
+                for row in rows {
+                    match super::persist::decode_updates(&row.value) {
+                        Ok(read) => updates.push(read),
+                        Err(error) => {
+                            damaged.push(row.key.clone());
+                            damage = Some(error);
+                        }
+                    }
+                }
+                self.compactor.read(name, rows);
+                if let Some(error) = damage.filter(|_| self.docs.is_being_read(name, *reading))
+                    && !self.doc_is_damaged(name, damaged, &error)
+                {
+                    return Ok(());
+                }
                 // Keys begin with origins, which are random. In the order of the log no update waits for another.
                 sort_by_key(&mut updates, |updates| updates.reach.epochs().last());
                 self.doc_part_read(name, *reading, updates);

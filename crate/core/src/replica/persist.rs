@@ -35,6 +35,10 @@ pub(super) struct Persister {
     closed_docs: Map<DocName, Vec<u8>>,
     /// Lanes whose settled end is to be remembered.
     lanes: Set<Origin>,
+    /// Changes that go first with the next commit of whoever stores everything.
+    ops: Vec<StoreOp>,
+    /// Rows of the outbox that were found damaged: they may be read again before they are gone.
+    damaged: Set<Vec<u8>>,
     /// Outbox rows to delete before any is written.
     dropped_rows: Vec<(Origin, Seq)>,
     is_stream_changed: bool,
@@ -63,6 +67,7 @@ impl Persister {
 
     /// From here on another tab stores what comes from the leader.
     pub(super) fn leave_to_others(&mut self) {
+        self.ops.clear();
         self.updates.clear();
         self.storing.clear();
         self.docs = Set::default();
@@ -88,6 +93,14 @@ impl Persister {
 
     pub(super) fn lane_changed(&mut self, origin: Origin) {
         self.lanes.insert(origin);
+    }
+
+    pub(super) fn add_ops(&mut self, ops: impl IntoIterator<Item = StoreOp>) {
+        self.ops.extend(ops);
+    }
+
+    pub(super) fn is_new_damage(&mut self, key: &[u8]) -> bool {
+        self.damaged.insert(key.to_vec())
     }
 
     pub(super) fn drop_row(&mut self, origin: Origin, first: Seq) {
@@ -143,6 +156,7 @@ impl Replica {
         }
         persister.is_stream_changed
             || persister.is_generation_changed
+            || !persister.ops.is_empty()
             || !persister.updates.is_empty()
             || !persister.docs.is_empty()
             || !persister.closed_docs.is_empty()
@@ -168,6 +182,7 @@ impl Replica {
             stored.push((origin, lane.rowed));
         }
         if self.tabs.stores_all() {
+            ops.append(&mut self.persister.ops);
             self.update_ops(&mut ops);
             self.frontier_ops(&mut ops);
             self.log_ops(&mut ops);
@@ -180,7 +195,7 @@ impl Replica {
     }
 
     pub(super) fn persisted(&mut self, token: Token, now: Millis) {
-        if self.is_claimed(token, now) {
+        if self.is_claimed(token, now) || self.is_compacted(token) {
             return;
         }
         let Some((_, stored)) = self.persister.committing.take_if(|(committing, _)| *committing == token) else {
@@ -216,11 +231,17 @@ impl Replica {
         }
     }
 
+    pub(super) fn next_update_key(&mut self, doc: &DocName) -> Vec<u8> {
+        self.persister.rows += 1;
+        store::update_key(doc, self.config.origin, self.persister.rows)
+    }
+
     fn update_ops(&mut self, ops: &mut Vec<StoreOp>) {
         for (doc, updates) in std::mem::take(&mut self.persister.updates) {
-            self.persister.rows += 1;
-            let key = store::update_key(&doc, self.config.origin, self.persister.rows);
-            ops.push(StoreOp::Put { table: Table::Updates, key, value: encode_updates(&updates) });
+            let key = self.next_update_key(&doc);
+            let value = encode_updates(&updates);
+            self.compactor.stored(&doc, &key, value.len());
+            ops.push(StoreOp::Put { table: Table::Updates, key, value });
             self.persister.storing.push((doc, updates));
         }
     }
@@ -236,11 +257,7 @@ impl Replica {
         }
         for origin in std::mem::take(&mut self.persister.lanes).iter() {
             let Some(lane) = self.outbox.get(*origin) else { continue };
-            let mut value = Writer::default();
-            let (settled, place) = lane.settled();
-            lane.partial.encode(value.uint(lane.forgotten.0));
-            place.encode(value.uint(settled.0));
-            ops.push(StoreOp::Put { table: Table::Meta, key: super::open::lane_key(*origin), value: value.0 });
+            ops.push(StoreOp::Put { table: Table::Meta, key: super::open::lane_key(*origin), value: lane.mark() });
         }
     }
 

@@ -43,6 +43,7 @@ pub struct Client {
     pub unloadable: Vec<(DocName, Error)>,
     /// How snapshots came in.
     pub progress: Vec<(DocName, u64, u64)>,
+    pub damages: Vec<headwater_core::replica::Damage>,
     /// What other clients of the node had for this one.
     pub signalled: Vec<(Origin, Vec<u8>)>,
     pub open_failed: Option<Error>,
@@ -97,6 +98,7 @@ impl Client {
             rebuilt: Vec::new(),
             unloadable: Vec::new(),
             progress: Vec::new(),
+            damages: Vec::new(),
             signalled: Vec::new(),
             open_failed: None,
             wants_connect: false,
@@ -215,6 +217,7 @@ impl Client {
                 self.docs.insert(doc, updates.iter().flat_map(|update| super::parts_of(update)).collect());
             }
             Output::Progress { doc, received, total } => self.progress.push((doc, received, total)),
+            Output::Damaged(damage) => self.damages.push(damage),
             Output::Unloadable { doc, error } => self.unloadable.push((doc, error)),
             Output::Apply { doc, updates, .. } => {
                 self.applied.push(doc.clone());

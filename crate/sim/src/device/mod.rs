@@ -337,6 +337,9 @@ impl World {
                 self.openings[opening].docs.remove(&doc);
             }
             Output::Changed | Output::Progress { .. } | Output::Signalled { .. } => {}
+            Output::Damaged(damage) => {
+                self.violate("storage", || format!("tab {opening} finds rows damaged: {damage:?}"));
+            }
             Output::TellTabs { .. }
             | Output::Steal
             | Output::WatchTab { .. }

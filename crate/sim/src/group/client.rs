@@ -213,6 +213,9 @@ impl World {
                 self.violate("storage", || format!("client {place} cannot read its storage: {error}"));
             }
             Output::Ready | Output::Changed | Output::Progress { .. } | Output::Signalled { .. } => {}
+            Output::Damaged(damage) => {
+                self.violate("storage", || format!("client {place} finds rows damaged: {damage:?}"));
+            }
             Output::TellTabs { .. }
             | Output::Steal
             | Output::WatchTab { .. }

@@ -384,6 +384,9 @@ impl World {
                 self.violate("storage", || format!("tab {tab} cannot read its storage: {error}"));
             }
             Output::Ready | Output::Changed | Output::Progress { .. } | Output::Signalled { .. } => {}
+            Output::Damaged(damage) => {
+                self.violate("storage", || format!("tab {tab} finds rows damaged: {damage:?}"));
+            }
         }
     }
 

@@ -6,6 +6,7 @@ use crate::frontier::Frontier;
 use crate::ids::{Origin, Seq};
 use crate::sorted::Map;
 use crate::stage::Stage;
+use crate::wire::Writer;
 use std::collections::VecDeque;
 
 /// Rejections that a lane remembers for receipts that ask later.
@@ -91,6 +92,14 @@ impl Lane {
     /// Everything up to here is settled, and where in the leaders' logs.
     pub(in crate::replica) fn settled(&self) -> (Seq, &Frontier) {
         (self.settled, &self.place)
+    }
+
+    /// What is remembered of it when it is kept for peers.
+    pub(in crate::replica) fn mark(&self) -> Vec<u8> {
+        let mut value = Writer::default();
+        self.partial.encode(value.uint(self.forgotten.0));
+        self.place.encode(value.uint(self.settled.0));
+        value.0
     }
 
     /// Writes that a leader has refused lately.

@@ -180,6 +180,11 @@ impl Tabs {
         self.number
     }
 
+    /// Whether the database is being closed.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.is_leaving
+    }
+
     /// Whether that opening is a tab that lives.
     pub(super) fn is_alive(&self, origin: Origin) -> bool {
         self.others.contains_key(&origin)

@@ -88,7 +88,13 @@ impl Replica {
         for row in rows {
             let Some(origin) = store::origin_of_key(&row.key) else { continue };
             let is_adopted = is_adopted(origin);
-            let taken = self.outbox.take_row(&row.value, is_adopted)?;
+            let taken = match self.outbox.take_row(&row.value, is_adopted) {
+                Ok(taken) => taken,
+                Err(error) => {
+                    self.outbox_row_is_damaged(row, &error);
+                    continue;
+                }
+            };
             if is_adopted && !taken.stands {
                 self.outbox_rows_are_stale(origin, self.persister.after_next());
             }
@@ -201,6 +207,9 @@ impl Replica {
     pub(in crate::replica) fn fenced(&mut self, token: Token, now: Millis) {
         if self.tabs.role == Role::Claiming(token) {
             self.tabs.role = Role::Member;
+            return;
+        }
+        if self.is_compaction_fenced(token, now) {
             return;
         }
         if self.persister.forget(token) {
