@@ -191,7 +191,7 @@ impl Node {
         let content = doc.is_some().then(|| (Document::new(0), format));
         let id = id as u64;
         self.answering.insert(id, Answering { doc: content });
-        self.handle(Input::Query(Query { id, doc, bookmark, strong, timeout: millis(timeout_ms) }), now);
+        self.handle(Input::Query(Query { id, doc, bookmark, strong, timeout: millis(timeout_ms), at: None }), now);
         Ok(())
     }
 
