@@ -171,6 +171,32 @@ fn a_restored_document_shows_what_it_showed_then_and_another_restoration_does_no
 }
 
 #[test]
+fn what_is_taken_in_is_a_write_of_what_was_not_there() {
+    for seed in 0..60 {
+        let mut bits = Bits(seed);
+        let mut theirs = Document::new(seed + 1);
+        let mut ours = Document::new(seed + 1000);
+        for _ in 0..60 {
+            scribble(&mut theirs, &mut bits);
+            theirs.commit();
+            if bits.below(4) == 0 {
+                ours.apply(&[&theirs.encode_state()]).unwrap();
+            }
+            scribble(&mut ours, &mut bits);
+            ours.commit();
+        }
+        let before = ours.encode_state();
+        let update = theirs.encode_state();
+        let news = ours.take_in(&update).unwrap();
+        let mut other = of(&[&before]);
+        news.iter().for_each(|news| other.apply(&[news]).unwrap());
+        assert_eq!(other.fingerprint(), ours.fingerprint());
+        assert_eq!(of(&[&before, &update]).fingerprint(), ours.fingerprint());
+        assert_eq!(ours.take_in(&update).unwrap(), None, "seed {seed}");
+    }
+}
+
+#[test]
 fn what_is_as_it_was_is_not_written_and_what_others_write_meanwhile_stays() {
     let mut doc = Document::new(1);
     let text = doc.root(Kind::Text, "text").unwrap();

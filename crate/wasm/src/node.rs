@@ -231,31 +231,36 @@ impl Node {
     }
 
     /// Appends updates, each to the document beside it, in one commit or not at all. What is more than a write may weigh is
-    /// cut into several. `origin` was never used before; the effect `answer` with this `id` ends it.
+    /// cut into several. They are those of `origin` from number `first` on; answers the number after the last. The effect
+    /// `answer` with this `id` ends it.
+    #[expect(clippy::too_many_arguments, reason = "JavaScript passes them flat: an object would cost a crossing each")]
     pub fn append(
         &mut self,
         id: f64,
         origin: u64,
+        first: f64,
         docs: Vec<String>,
         updates: Vec<Uint8Array>,
         timeout_ms: f64,
         now: f64,
-    ) -> Result<(), JsValue> {
+    ) -> Result<f64, JsValue> {
+        let first = first as u64;
         let mut writes = Vec::new();
         for (name, update) in docs.iter().zip(updates) {
             let doc = doc_name(name)?;
             let unreadable = |cause| malformed(format!("the update of {name:?} does not decode: {cause}"));
             // Names and counts have room beside it.
             for piece in split_update(&update.to_vec(), WRITE_BYTES_MAX - 1024).map_err(unreadable)? {
-                let seq = Seq(writes.len() as u64 + 1);
+                let seq = Seq(first + writes.len() as u64);
                 let parts = vec![Part { doc: DocName::clone(&doc), update: piece.into() }];
                 writes.push(Write { origin: Origin(origin), seq, parts });
             }
         }
         let id = id as u64;
         self.answering.insert(id, Answering { doc: None });
+        let next = first + writes.len() as u64;
         self.handle(Input::Append { id, batch: Batch { writes }, timeout: millis(timeout_ms) }, now);
-        Ok(())
+        Ok(next as f64)
     }
 
     /// The update that brings a document back from `now` to `then`, both whole; `undefined` if it is there. It is written
