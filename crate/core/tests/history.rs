@@ -2,7 +2,8 @@
 
 use crate::common::{BAD, World, doc, part};
 use headwater_core::limits::DOCS_LISTED_MAX;
-use headwater_core::node::{At, Input, Query};
+use headwater_core::node::{At, Input, Query, Retention};
+use headwater_core::store::Table;
 use headwater_core::{Batch, Bookmark, Code, Epoch, Frontier, Lsn, Millis, Origin, Part, Seq, Write};
 
 fn ask(world: &mut World, name: Option<&str>, at: At) -> (Result<Frontier, Code>, Vec<Vec<u8>>) {
@@ -84,7 +85,7 @@ fn a_time_names_a_position_that_holds_nothing_younger_and_all_that_is_a_second_o
 fn marks_survive_restarts_and_one_is_written_each_second() {
     let mut world = World::with(1, &["a"]);
     write_all(&mut world, &["1", "2", "3", "4", "5"], 400);
-    let marks = |world: &World| world.node.disk.rows(headwater_core::store::Table::Times).len();
+    let marks = |world: &World| world.node.disk.rows(Table::Times).len();
     assert_eq!(marks(&world), 2, "of the first write and of one 1,200 ms later");
     let then = world.now;
     world.now = world.now.after(Millis(60_000));
@@ -143,4 +144,78 @@ fn an_append_with_a_bad_update_leaves_nothing() {
     world.settle();
     assert_eq!(world.node.answers[&1].as_ref().unwrap_err().code, Code::Malformed);
     assert_eq!(world.node_entries(), 0);
+}
+
+/// Folds at once, and keeps all of the past.
+fn hoarding() -> Retention {
+    Retention {
+        fold_rows: 4,
+        history: Millis(u64::MAX),
+        history_bytes: usize::MAX,
+        log_entries_min: 0,
+        ..Retention::default()
+    }
+}
+
+#[test]
+fn what_has_left_the_log_is_read_at_any_position() {
+    let mut world = World::new();
+    world.node.retain(hoarding());
+    world.add(&["a", "b"]);
+    world.settle();
+    for n in 1..=600 {
+        world.write(0, if n % 3 == 0 { "b" } else { "a" }, n.to_string());
+        if n % 4 != 1 {
+            world.settle();
+        }
+    }
+    world.settle();
+    world.advance(500);
+    let left = world.node.disk.rows(Table::Log).len();
+    assert!(left < 250, "{left} of 450 rows are left in the log");
+    for lsn in (1..=600).step_by(7) {
+        assert_eq!(ask(&mut world, Some("a"), position(lsn)).1.len() as u64, lsn - lsn / 3, "at {lsn}");
+        assert_eq!(ask(&mut world, Some("b"), position(lsn)).1.len() as u64, lsn / 3, "at {lsn}");
+    }
+}
+
+#[test]
+fn a_position_before_the_horizon_of_a_document_is_gone() {
+    let mut world = World::new();
+    world.node.retain(Retention { history: Millis(0), history_bytes: 0, squash_bytes: 1, ..hoarding() });
+    world.add(&["a"]);
+    world.settle();
+    write_all(&mut world, &["1", "2", "3", "4", "5", "6", "7", "8", "9"], 0);
+    world.advance(500);
+    assert_eq!(ask(&mut world, Some("a"), position(3)).0, Err(Code::BookmarkLost));
+    assert_eq!(ask(&mut world, Some("a"), position(9)).0, Ok(Frontier::at(Epoch(1), Lsn(9))));
+    assert_eq!(ask(&mut world, Some("never"), position(3)).0, Ok(Frontier::at(Epoch(1), Lsn(3))));
+}
+
+#[test]
+fn a_listing_has_what_is_folded_and_what_is_not() {
+    for fold_rows in [1, 3, 10, 1000] {
+        let mut world = World::new();
+        world.node.retain(Retention { fold_rows, ..hoarding() });
+        world.settle();
+        let mut names: Vec<String> = (0..1300).map(|n| format!("d{:04}", (n * 769) % 1300)).collect();
+        for (at, chunk) in names.chunks(100).enumerate() {
+            let id = 1 + at as u64;
+            append(&mut world, id, 700 + id, vec![chunk.iter().map(|name| part(name, "x")).collect()]);
+            world.settle();
+            world.advance(20);
+        }
+        let at = Frontier::at(Epoch(1), Lsn(13));
+        let (mut after, mut listed) = (None, Vec::new());
+        for id in 1000.. {
+            world.node.handle(Input::ListDocs { id, after: after.clone(), at: at.clone() }, world.now);
+            world.settle();
+            let page = world.node.names.remove(&id).expect("a listing is answered");
+            let Some(last) = page.last() else { break };
+            after = Some(last.clone());
+            listed.extend(page.iter().map(|name| name.as_str().to_owned()));
+        }
+        names.sort();
+        assert_eq!(listed, names, "{fold_rows}");
+    }
 }

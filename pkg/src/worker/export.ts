@@ -5,6 +5,9 @@ import type { DocQuery } from "./doc-query.js";
 import type { NodeHost } from "./host.js";
 import { BOOKMARK_HEADER, respond } from "./http.js";
 
+/** An update that says nothing: no operations, no deletions. */
+const EMPTY_BYTES = 2;
+
 /** What backups are called on the way. */
 export const BACKUP_TYPE = "application/vnd.headwater.backup";
 
@@ -58,7 +61,8 @@ async function* backup(
   for await (const name of docs.length > 0 ? docs : namesOf(host, at)) {
     const query: DocQuery = { bookmark: undefined, isStrong: false, timeoutMs, format: "update", at };
     const { update } = await host.query(name, query);
-    if (update !== undefined) yield* writer.document({ name, update });
+    // One of which only later entries exist was empty then.
+    if (update !== undefined && update.length > EMPTY_BYTES) yield* writer.document({ name, update });
   }
   yield await writer.end();
 }

@@ -42,7 +42,10 @@ export async function importBackup(host: NodeHost, { body }: Request): Promise<R
     if (!(error instanceof HeadwaterError)) throw error;
     // What is there stays, and is no harm: it is a part of what was asked for.
     const written = done.documents - batch.docs.length;
-    throw new HeadwaterError(error.code, `${error.message} (${written} documents were imported before that)`, { cause: error });
+    const message = `${error.message} (${written} documents were imported before that)`;
+    // Not of our storage, but of what was sent.
+    if (error.code === "CORRUPT") return json({ code: error.code, message }, 400);
+    throw new HeadwaterError(error.code, message, { cause: error });
   }
   const bookmark = writer.bookmark ?? (await host.bookmark());
   return json({ ...done, bookmark }, 200, { [BOOKMARK_HEADER]: bookmark });
