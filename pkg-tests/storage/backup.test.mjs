@@ -229,6 +229,18 @@ test("a replica exports what it holds, and imports with receipts", async () => {
   await other.close();
 });
 
+test("a document that is too large for one commit is refused before anything of it is written", async () => {
+  const db = await open("huge", { storage: "memory" });
+  const doc = await db.doc("huge");
+  for (let at = 0; at < 20; at += 1) doc.getText("text").insert(0, "x".repeat(800_000));
+  const bytes = await new Response(db.export()).blob();
+  await db.close();
+  assert.ok(bytes.size > 15 << 20);
+  const response = await imports(worker, "too-much", bytes);
+  assert.deepEqual([response.status, (await response.json()).code], [413, "TOO_LARGE"]);
+  assert.deepEqual(await worker.json("too-much", "huge"), {});
+});
+
 test("the command line exports and imports, and says what went wrong", async () => {
   const folder = await temporaryFolder(all, "backup");
   const file = join(folder, "whole.hwbackup");

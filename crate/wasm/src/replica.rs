@@ -447,6 +447,12 @@ impl Replica {
         Ok(pieces.into_iter().map(&mut write).last())
     }
 
+    /// The documents of writes that no leader has confirmed, also of earlier openings.
+    #[wasm_bindgen(js_name = docsInOutbox)]
+    pub fn docs_in_outbox(&self) -> Vec<String> {
+        self.core.docs_in_outbox().iter().map(|doc| doc.as_str().to_owned()).collect()
+    }
+
     /// Other replicas that are linked or heard of: `[{ replica, peer?, behind }]`.
     pub fn peers(&self) -> Array {
         let peers = self.core.peers().into_iter();

@@ -104,9 +104,10 @@ async function within<T>(engine: Engine, name: string, options: WaitOptions, f: 
   }
 }
 
-/** The documents of which something is stored here, or that are open. */
+/** The documents of which something is stored here, in their own rows or in writes that are on their way, or that are open. */
 async function namesOf(engine: Engine, store: Store): Promise<string[]> {
-  const names = new Set<string>(engine.documents.names());
+  const unsent = engine.driver.ask((replica) => replica.docsInOutbox());
+  const names = new Set<string>([...engine.documents.names(), ...unsent]);
   const rows = await store.scan({ table: "docs", from: new Uint8Array() });
   for (let at = 0; at < rows.length; at += 2) names.add(new TextDecoder().decode(rows[at]));
   return [...names].sort();
