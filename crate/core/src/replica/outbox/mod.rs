@@ -342,7 +342,7 @@ impl Outbox {
             .map(|write| (write.origin, write.seq))
     }
 
-    pub(super) fn docs(&self) -> crate::sorted::Set<DocName> {
+    pub(super) fn docs(&self) -> Set<DocName> {
         let writes = self.in_order(|_| true).into_iter();
         writes.flat_map(|write| write.parts.iter().map(|part| part.doc.clone())).collect()
     }
