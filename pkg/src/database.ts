@@ -1,10 +1,19 @@
 /** A database as its users have it. It only dresses the engine. */
 
+import {
+  type BackupSource,
+  type ExportOptions,
+  exportReplica,
+  type Imported,
+  type ImportOptions,
+  importReplica,
+} from "./backup/replica.js";
 import type { Document } from "./document.js";
 import type { Degraded, Engine } from "./engine.js";
 import { Emitter } from "./emitter.js";
 import { type HeadwaterError, malformed } from "./errors.js";
 import type { Files } from "./files/files.js";
+import { History } from "./history.js";
 import { checkFunction, checkTransact, timeoutOf } from "./options.js";
 import { type JoinPeersOptions, Mesh } from "./peers/mesh.js";
 import type { ConnectPeerOptions } from "./peers/options.js";
@@ -12,6 +21,7 @@ import type { Peer, PeerStatus } from "./peers/peer.js";
 import type { PeerPort } from "./peers/carrier.js";
 import type { Receipt } from "./receipt.js";
 import { Session } from "./session.js";
+import type { Store } from "./store/store.js";
 import type { Conflict, DatabaseStatus, StorageIncident, TransactOptions, WaitOptions } from "./types.js";
 
 /** How long `doc` waits for local storage unless told otherwise. */
@@ -69,6 +79,9 @@ export class Database {
   readonly files: Files;
   readonly #engine: Engine;
   readonly #hasLeader: boolean;
+  /** Another one after storage was lost. */
+  readonly #store: () => Store;
+  readonly #urls: readonly string[];
   readonly #emitter = new Emitter<DatabaseEvents>();
   #toldStatus = "";
   #toldPending = "";
@@ -76,11 +89,13 @@ export class Database {
   #mesh: Mesh | undefined;
 
   /** Made by `open`. */
-  constructor(name: string, engine: Engine, hasLeader: boolean, files: Files) {
+  constructor(name: string, engine: Engine, files: Files, store: () => Store, urls: readonly string[]) {
     this.name = name;
     this.files = files;
     this.#engine = engine;
-    this.#hasLeader = hasLeader;
+    this.#hasLeader = urls.length > 0;
+    this.#store = store;
+    this.#urls = urls;
     engine.emitter.on("changed", () => this.#tell());
     engine.emitter.on("degraded", (event) => this.#emitter.emit("degraded", event));
     engine.emitter.on("incident", (event) => this.#emitter.emit("storage", event));
@@ -149,6 +164,27 @@ export class Database {
     if (this.#mesh?.isClosed === false) throw malformed("the database has joined its peers already; close the mesh first");
     this.#mesh = new Mesh({ database: this.name, engine: this.#engine, hasLeader: this.#hasLeader }, options);
     return this.#mesh;
+  }
+
+  /**
+   * What this replica holds as a backup, as `docs/backup.md` describes it: `new Response(db.export()).blob()` has it in one
+   * piece. Documents are read one after the other, each as it is then.
+   */
+  export(options: ExportOptions = {}): ReadableStream<Uint8Array> {
+    return exportReplica({ database: this.name, engine: this.#engine, store: this.#store() }, options);
+  }
+
+  /**
+   * Takes in a backup, of this database or of another one: what is not here is written, with receipts. A document is not
+   * begun before it has proved whole, and doing it again changes nothing.
+   */
+  import(backup: BackupSource, options: ImportOptions = {}): Promise<Imported> {
+    return importReplica({ database: this.name, engine: this.#engine, store: this.#store() }, backup, options);
+  }
+
+  /** A document's past, which the nodes keep. */
+  history(doc: string): History {
+    return new History(this.#urls, doc);
   }
 
   /** Adds a listener; answers how to remove it. */

@@ -47,6 +47,11 @@ export class Documents {
     return entry?.isLoaded ? entry.doc : undefined;
   }
 
+  /** Those that are open and loaded. */
+  *names(): Generator<string> {
+    for (const [name, { isLoaded }] of this.#entries) if (isLoaded) yield name;
+  }
+
   /** A document is loaded. */
   loaded(name: string): void {
     const entry = this.#entries.get(name);

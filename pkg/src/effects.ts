@@ -101,6 +101,8 @@ export type NodeEffect =
   | { readonly type: "close"; readonly conn: number; readonly code: number; readonly reason: string }
   | { readonly type: "attach"; readonly conn: number; readonly state: Uint8Array<ArrayBuffer> }
   | AnswerEffect
+  /** A page of names; an empty one is the end. */
+  | { readonly type: "docs"; readonly id: number; readonly names: readonly string[] }
   | GroupEffect
   | { readonly type: "failed"; readonly error: PlainError };
 

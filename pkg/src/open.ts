@@ -92,7 +92,7 @@ async function openWithin(
   const openCopies = filesOf(platform, storageName, store.isDurable);
   const areTabs = store.isDurable && platform.joinTabs !== undefined;
   const files = new Files({ engine, urls, quotaBytes, name: `files/${storageName}`, areTabs, openStore: openCopies });
-  return new Database(name, engine, leader !== undefined, files);
+  return new Database(name, engine, files, () => store, urls ?? []);
 }
 
 /** Where the copies of files are: on disk if the replica is. */

@@ -50,6 +50,20 @@ export class Transactions {
     });
   }
 
+  /** Writes what an update has that a document has not; the receipt of the last write it takes, or nothing if all is there. */
+  import(doc: Document, update: Uint8Array): Receipt | undefined {
+    const { driver, origin } = this.#engine;
+    if (this.#open !== undefined || this.#isReading) throw malformed("a transaction is open; import after it");
+    this.#engine.checkOpen();
+    driver.ask((replica) => replica.checkWritable());
+    const seq = driver.input((replica) => replica.importUpdate(doc.name, update, Date.now()));
+    if (seq === undefined) return undefined;
+    const receipt = new Receipt(this.#engine, {}, { origin, seq });
+    this.#untold.push(doc.committed(receipt));
+    this.#tellAll();
+    return receipt;
+  }
+
   /** Runs a user's function that may only read. */
   reading<T>(f: () => T): T {
     this.#isReading = true;

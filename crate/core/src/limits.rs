@@ -81,6 +81,14 @@ pub const MEMBER_ADDRESS_BYTES_MAX: usize = 512;
 pub const LOSS_WINDOWS_MAX: usize = 16;
 /// Acknowledgements of a stage that a node owes at most; beyond it the oldest is left for the replica to ask for.
 pub const ACKS_WAITING_MAX: usize = 65_536;
+/// The least time between two marks of what was shown at a time: how exact a time is as a position.
+pub const MARK_EVERY_MS: u64 = 1000;
+/// How long marks are kept: how far back a time can name a position.
+pub const MARKS_KEPT_MS: u64 = 7 * 24 * 3600 * 1000;
+/// The most names that one page of a listing holds.
+pub const DOCS_LISTED_MAX: usize = 1000;
+/// The most that a follower passes on as one append of its host's: it has to fit a call between members.
+pub const FORWARDED_APPEND_BYTES_MAX: usize = 4 << 20;
 /// The longest call or answer between members.
 pub const CALL_BYTES_MAX: usize = 8 << 20;
 /// The most pushes that a follower passes on in one call.

@@ -23,6 +23,8 @@ pub enum Table {
     Log,
     /// Node: origin → its highest seq and where it stands in the log, at the last checkpoint.
     Origins,
+    /// Node: unix time in milliseconds → what was shown before the commit that wrote the mark.
+    Times,
     /// Node: document name, number, chunk → a chunk of a snapshot, or a run. `Docs` says which there are of each document.
     Contents,
 }
@@ -31,7 +33,7 @@ impl Table {
     /// The tables of a replica.
     pub const REPLICA: [Table; 5] = [Table::Meta, Table::Docs, Table::Updates, Table::Outbox, Table::Streams];
     /// The tables of a node.
-    pub const NODE: [Table; 5] = [Table::Meta, Table::Log, Table::Origins, Table::Docs, Table::Contents];
+    pub const NODE: [Table; 6] = [Table::Meta, Table::Log, Table::Origins, Table::Docs, Table::Contents, Table::Times];
 
     /// The table's name in storage.
     pub fn as_str(self) -> &'static str {
@@ -44,6 +46,7 @@ impl Table {
             Table::Log => "log",
             Table::Origins => "origins",
             Table::Contents => "contents",
+            Table::Times => "times",
         }
     }
 }

@@ -7,7 +7,7 @@ use headwater_core::{Bookmark, Code, Epoch, Frontier, Generation, Lsn, Millis, O
 
 /// Asks the node as HTTP does; the answer's code, if there is one yet.
 fn query(world: &mut World, id: u64, bookmark: &Bookmark, strong: bool) -> Option<Result<Bookmark, Code>> {
-    let query = Query { id, doc: Some(doc("a")), bookmark: bookmark.clone(), strong, timeout: Millis(1000) };
+    let query = Query { id, doc: Some(doc("a")), bookmark: bookmark.clone(), strong, timeout: Millis(1000), at: None };
     world.node.handle(Input::Query(query), world.now);
     world.settle();
     answer(world, id)

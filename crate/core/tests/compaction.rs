@@ -56,8 +56,14 @@ fn rows(world: &World, table: Table) -> usize {
 
 /// What a query of the node answers.
 fn queried(world: &mut World, name: &str) -> Vec<String> {
-    let query =
-        Query { id: 77, doc: Some(doc(name)), bookmark: Bookmark::default(), strong: false, timeout: Millis(1000) };
+    let query = Query {
+        id: 77,
+        doc: Some(doc(name)),
+        bookmark: Bookmark::default(),
+        strong: false,
+        timeout: Millis(1000),
+        at: None,
+    };
     let now = world.now;
     world.node.handle(Input::Query(query), now);
     world.node.drain(now);

@@ -16,6 +16,7 @@ mod golden;
 mod group;
 mod handshake;
 mod hibernation;
+mod history;
 mod hostile;
 mod keepalive;
 mod lattice;

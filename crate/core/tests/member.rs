@@ -237,6 +237,7 @@ fn a_checkpoint_knows_no_write_that_has_only_gathered() {
         bookmark: Bookmark::new(Generation(7), Frontier::default()),
         strong: true,
         timeout: Millis(1000),
+        at: None,
     }));
     assert_eq!(a.log().len(), 300);
     // power cut again

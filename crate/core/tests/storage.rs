@@ -60,6 +60,7 @@ fn a_failed_node_answers_its_queries() {
         bookmark: Default::default(),
         strong: false,
         timeout: headwater_core::Millis(100),
+        at: None,
     };
     world.node.handle(node::Input::Query(query), world.now);
     world.settle();

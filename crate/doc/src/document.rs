@@ -19,7 +19,7 @@ use crate::handle::{Handle, HandleTable, Kind};
 use crate::held::HeldDoc;
 use crate::json;
 use crate::observe::Observers;
-use crate::scan::{check_state_vector, scan_writes};
+use crate::scan::{check_state_vector, scan_update, scan_writes};
 use crate::varint::MAX_SAFE_INTEGER;
 
 /// At its end a transaction merges what neighbouring blocks it brought, from right to left, copying what it has merged
@@ -151,6 +151,21 @@ impl Document {
             watch.note_applied(arrivals, Some(&integrated));
         }
         applied.map_err(DocError::Inapplicable)
+    }
+
+    /// Writes what an update has that is not here, and answers that as the update of a write of our own; nothing if all of
+    /// it is here. The document is as it was if the update contradicts it.
+    pub fn take_in(&mut self, update: &[u8]) -> Result<Option<Vec<u8>>, DocError> {
+        if self.held.is_open() {
+            return Err(DocError::Busy);
+        }
+        Document::new(0).apply(&[&self.encode_state(), update])?;
+        self.wide_characters |= scan_update(update)?.wide_characters;
+        let decoded = Update::decode_v1(update).map_err(|_| undecoded())?;
+        let txn = self.held.open();
+        let applied = txn.apply_update(decoded).and_then(|()| retry_pending(txn));
+        let news = self.commit();
+        applied.map_err(DocError::Inapplicable).map(|()| news)
     }
 
     /// Everything, as one update in encoding v1, including operations that still wait for their predecessors.

@@ -41,6 +41,11 @@ pub enum DocError {
     /// The bytes decode but contradict the document (a block whose parent holds no children). What preceded the
     /// contradiction has been applied, so this document must be thrown away and loaded again from storage.
     Inapplicable(yrs::error::UpdateError),
+    /// What was there cannot be made anew.
+    Unrestorable {
+        /// What it is.
+        found: &'static str,
+    },
     /// Updates from elsewhere cannot be applied while a local transaction is open: commit it first.
     Busy,
 }
@@ -50,7 +55,7 @@ impl DocError {
     pub fn code(&self) -> &'static str {
         match self {
             DocError::Range { .. } | DocError::SplitsCharacter { .. } => "RANGE",
-            DocError::Type { .. } | DocError::EmbeddedString => "TYPE",
+            DocError::Type { .. } | DocError::EmbeddedString | DocError::Unrestorable { .. } => "TYPE",
             DocError::Deleted => "DELETED",
             DocError::Malformed(_) => "MALFORMED",
             DocError::Inapplicable(_) => "INAPPLICABLE",
@@ -73,6 +78,9 @@ impl fmt::Display for DocError {
             DocError::Deleted => write!(f, "this shared type has been deleted; read it again from its parent"),
             DocError::Malformed(cause) => write!(f, "not an update in encoding v1: {cause}"),
             DocError::Inapplicable(cause) => write!(f, "the update contradicts the document: {cause}; load it again"),
+            DocError::Unrestorable { found } => {
+                write!(f, "the document had {found}, which cannot be made anew; copy it by hand")
+            }
             DocError::Busy => write!(f, "a local transaction is open; commit it before applying updates"),
         }
     }

@@ -35,7 +35,9 @@ mod order;
 mod paths;
 mod rebuild;
 mod registers;
+mod restore;
 mod scan;
+mod split;
 mod text;
 mod varint;
 
@@ -48,5 +50,6 @@ pub use json::to_json_string;
 pub use observe::{ArrayDelta, Change, Event, EventBatch, KeyAction, KeyChange, ObserverId, PathStep};
 pub use order::sort_by_key;
 pub use scan::{MAX_CLOCK, MAX_SUBDOCS_PER_UPDATE, MAX_VALUE_DEPTH, check_update};
+pub use split::split_update;
 pub use yrs::types::Attrs;
 pub use yrs::{Any, Number};

@@ -30,9 +30,9 @@ const MIN_BLOCK_BYTES: usize = 2;
 
 const GC: u8 = 0;
 const SKIP: u8 = 10;
-const HAS_ORIGIN: u8 = 0x80;
-const HAS_RIGHT_ORIGIN: u8 = 0x40;
-const HAS_PARENT_KEY: u8 = 0x20;
+pub(crate) const HAS_ORIGIN: u8 = 0x80;
+pub(crate) const HAS_RIGHT_ORIGIN: u8 = 0x40;
+pub(crate) const HAS_PARENT_KEY: u8 = 0x20;
 
 /// Checks that `bytes` are one update in encoding v1, whole and with nothing after it.
 pub fn check_update(bytes: &[u8]) -> Result<(), Malformed> {
@@ -56,6 +56,41 @@ pub(crate) fn scan_writes<'a>(bytes: &'a [u8], writes: Option<&mut Vec<Write<'a>
     scan.delete_set()?;
     scan.reader.end()?;
     Ok(Noticed { wide_characters: scan.wide_characters })
+}
+
+/// One block of an update: whose it is, how many clocks it covers, and where its bytes and its content are.
+#[derive(Clone, Copy)]
+pub(crate) struct Block {
+    pub(crate) client: u64,
+    pub(crate) clock: u64,
+    pub(crate) length: u64,
+    pub(crate) begin: usize,
+    pub(crate) content: usize,
+    pub(crate) end: usize,
+}
+
+/// The blocks of an update in order, and where its deletions begin.
+pub(crate) struct Blocks {
+    pub(crate) blocks: Vec<Block>,
+    pub(crate) deletions: usize,
+}
+
+/// Checks an update, and tells what it is made of.
+pub(crate) fn scan_blocks(bytes: &[u8]) -> Result<Blocks, Malformed> {
+    let mut blocks = Vec::new();
+    let mut scan = Scan { blocks: Some(&mut blocks), ..Scan::new(bytes) };
+    scan.sections()?;
+    let deletions = scan.reader.at();
+    scan.delete_set()?;
+    scan.reader.end()?;
+    Ok(Blocks { blocks, deletions })
+}
+
+/// Where the plain value ends that the bytes begin with.
+pub(crate) fn value_end(bytes: &[u8]) -> Result<usize, Malformed> {
+    let mut scan = Scan::new(bytes);
+    scan.value(0)?;
+    Ok(scan.reader.at())
 }
 
 /// What may be the setting of a map's key, once or several times one after the other.
@@ -100,11 +135,14 @@ struct Scan<'a, 's> {
     subdocs: usize,
     wide_characters: bool,
     writes: Option<&'s mut Vec<Write<'a>>>,
+    blocks: Option<&'s mut Vec<Block>>,
+    /// Where the content of the last block began.
+    content: usize,
 }
 
 impl<'a> Scan<'a, '_> {
     fn new(bytes: &'a [u8]) -> Self {
-        Scan { reader: Reader::new(bytes), subdocs: 0, wide_characters: false, writes: None }
+        Scan { reader: Reader::new(bytes), subdocs: 0, wide_characters: false, writes: None, blocks: None, content: 0 }
     }
 
     fn sections(&mut self) -> Result<(), Malformed> {
@@ -119,7 +157,12 @@ impl<'a> Scan<'a, '_> {
             let mut clock = self.clock()?;
             for _ in 0..blocks {
                 let id = id(client, clock);
+                let (from, begin) = (clock, self.reader.at());
                 clock = self.advance(clock, |scan| scan.block(id))?;
+                let (content, end) = (self.content, self.reader.at());
+                if let Some(blocks) = &mut self.blocks {
+                    blocks.push(Block { client, clock: from, length: clock - from, begin, content, end });
+                }
             }
         }
         Ok(())
@@ -183,6 +226,7 @@ impl<'a> Scan<'a, '_> {
         }
         let kind = info & 0x0f;
         let begin = self.reader.at();
+        self.content = begin;
         let length = self.content(kind)?;
         // What stands in a map has nothing to its right when it is set, and is neither characters nor formatting.
         if let (Some(writes), Some(place), 0, 1..=3 | 5 | 7..=9) =

@@ -302,6 +302,7 @@ impl World {
             | Output::SwapRecord { .. }
             | Output::AdminDone { .. }
             | Output::Event(_) => unreachable!("this node leads alone"),
+            Output::Docs { .. } => unreachable!("nobody asks which documents there are"),
             Output::Failed { error } => {
                 self.note(|| format!("node {node} fails: {error}"));
                 if error.code == Code::Corrupt {

@@ -13,7 +13,7 @@ pub fn kept(disk: &Disk, doc: &DocName) -> Result<Vec<Rc<[u8]>>, Error> {
     let config = Config { fresh_generation, check: |_| Ok(()), group: None, merge, retention: Retention::default() };
     let mut node = Node::new(config);
     let (id, doc, bookmark) = (1, Some(doc.clone()), Bookmark::default());
-    node.handle(Input::Query(Query { id, doc, bookmark, strong: false, timeout: Millis(1) }), now);
+    node.handle(Input::Query(Query { id, doc, bookmark, strong: false, timeout: Millis(1), at: None }), now);
     let mut content = Vec::new();
     while let Some(output) = node.poll() {
         match output {

@@ -294,7 +294,8 @@ impl World {
         self.sessions[session].is_busy = true;
         self.trace.line(self.now, || format!("session {session} asks node {node} for {:?}", self.docs[doc]));
         self.edge.instances[node].queries.insert(id, Querying { reading, document: Document::new(0) });
-        let query = Query { id, doc: Some(self.docs[doc].clone()), bookmark, strong, timeout: Millis(timeout) };
+        let query =
+            Query { id, doc: Some(self.docs[doc].clone()), bookmark, strong, timeout: Millis(timeout), at: None };
         self.node_feed(node, node::Input::Query(query));
         true
     }

@@ -139,7 +139,7 @@ fn row(table: Table, key: &[u8]) -> String {
             let counted = numbered(&key[end + 1..])?;
             Some(format!("{} {counted}", text(&key[..end])))
         }),
-        Table::Log | Table::Contents => None,
+        Table::Log | Table::Contents | Table::Times => None,
     };
     named.unwrap_or_else(|| hex(key))
 }

@@ -51,6 +51,12 @@ impl DocHandle {
         any_to_js(&json)
     }
 
+    /// Everything as one update in encoding v1.
+    #[wasm_bindgen(js_name = encodeState)]
+    pub fn encode_state(&self) -> Vec<u8> {
+        self.inner.borrow().encode_state()
+    }
+
     /// The root type of a kind (0 map, 1 array, 2 text) and a name.
     pub fn root(&self, kind_number: u32, name: &str) -> Result<u32, JsValue> {
         let kind = kind(kind_number)?;

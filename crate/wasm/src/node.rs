@@ -4,16 +4,17 @@
 
 use crate::effect::{Effect, bytes_to_js, error_to_js, rows_from_js};
 use crate::group;
-use crate::host::{coded, doc_name, malformed, millis, parse_bookmark, storage_error, throw};
+use crate::host::{coded, doc_name, error, malformed, millis, parse_bookmark, storage_error, throw};
 use crate::merge;
 use crate::status::{event_to_js, status_to_js};
 use headwater_core::error::Code;
 use headwater_core::files;
 use headwater_core::group::{MemberName, Topology};
-use headwater_core::node::{self, Admin, Config, Done, Held, Input, Output, Query, Retention, Swap};
+use headwater_core::limits::WRITE_BYTES_MAX;
+use headwater_core::node::{self, Admin, At, Config, Done, Held, Input, Output, Query, Retention, Swap};
 use headwater_core::sorted::Map;
-use headwater_core::{Bookmark, ConnId, Error, Generation, Token};
-use headwater_doc::{Document, check_update};
+use headwater_core::{Batch, Bookmark, ConnId, DocName, Error, Generation, Millis, Origin, Part, Seq, Token, Write};
+use headwater_doc::{DocError, Document, check_update, split_update};
 use js_sys::{Array, Uint8Array};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -168,7 +169,8 @@ impl Node {
         Ok(())
     }
 
-    /// A read over HTTP of a document, or of the frontier alone; the effect `answer` with this `id` ends it.
+    /// A read over HTTP of a document, or of the frontier alone; the effect `answer` with this `id` ends it. `at` asks for
+    /// what was shown at a position, which is waited for, or at a time as a decimal number of unix milliseconds.
     #[expect(clippy::too_many_arguments, reason = "JavaScript passes them flat: an object would cost a crossing each")]
     pub fn query(
         &mut self,
@@ -178,6 +180,7 @@ impl Node {
         strong: bool,
         timeout_ms: f64,
         format: &str,
+        at: Option<String>,
         now: f64,
     ) -> Result<(), JsValue> {
         let format = match format {
@@ -186,12 +189,21 @@ impl Node {
             other => return Err(malformed(format!("{other:?} is no format; use json or update"))),
         };
         let doc = doc.map(|name| doc_name(&name)).transpose()?;
-        let bookmark = bookmark.map_or(Ok(Bookmark::default()), |text| parse_bookmark(&text))?;
+        let mut bookmark = bookmark.map_or(Ok(Bookmark::default()), |text| parse_bookmark(&text))?;
+        let at = match at.as_deref().map(|text| (text, text.parse())) {
+            None => None,
+            Some((_, Ok(unix))) => Some(At::Time(Millis(unix))),
+            Some((text, Err(_))) => {
+                let position = parse_bookmark(text)?;
+                bookmark = bookmark.merge(&position).map_err(throw)?;
+                Some(At::Position(position.frontier))
+            }
+        };
         // The document only reads: it writes under no client id.
         let content = doc.is_some().then(|| (Document::new(0), format));
         let id = id as u64;
         self.answering.insert(id, Answering { doc: content });
-        self.handle(Input::Query(Query { id, doc, bookmark, strong, timeout: millis(timeout_ms) }), now);
+        self.handle(Input::Query(Query { id, doc, bookmark, strong, timeout: millis(timeout_ms), at }), now);
         Ok(())
     }
 
@@ -204,6 +216,63 @@ impl Node {
         }
         .map_err(throw)?;
         Ok(mentions.into_iter().flat_map(|mention| [mention.doc.as_str().to_owned(), mention.id]).collect())
+    }
+
+    /// Asks which documents there were at the position that a query answered, from the one after `after` on: the effect
+    /// `docs` with this `id` ends it, or `answer` with an error.
+    #[wasm_bindgen(js_name = listDocs)]
+    pub fn list_docs(&mut self, id: f64, after: Option<String>, at: &str, now: f64) -> Result<(), JsValue> {
+        let after = after.map(|name| doc_name(&name)).transpose()?;
+        let at = parse_bookmark(at)?.frontier;
+        let id = id as u64;
+        self.answering.insert(id, Answering { doc: None });
+        self.handle(Input::ListDocs { id, after, at }, now);
+        Ok(())
+    }
+
+    /// Appends updates, each to the document beside it, in one commit or not at all. What is more than a write may weigh is
+    /// cut into several. They are those of `origin` from number `first` on; answers the number after the last. The effect
+    /// `answer` with this `id` ends it.
+    #[expect(clippy::too_many_arguments, reason = "JavaScript passes them flat: an object would cost a crossing each")]
+    pub fn append(
+        &mut self,
+        id: f64,
+        origin: u64,
+        first: f64,
+        docs: Vec<String>,
+        updates: Vec<Uint8Array>,
+        timeout_ms: f64,
+        now: f64,
+    ) -> Result<f64, JsValue> {
+        let first = first as u64;
+        let mut writes = Vec::new();
+        for (name, update) in docs.iter().zip(updates) {
+            let doc = doc_name(name)?;
+            let unreadable = |cause| malformed(format!("the update of {name:?} does not decode: {cause}"));
+            // Names and counts have room beside it.
+            for piece in split_update(&update.to_vec(), WRITE_BYTES_MAX - 1024).map_err(unreadable)? {
+                let seq = Seq(first + writes.len() as u64);
+                let parts = vec![Part { doc: DocName::clone(&doc), update: piece.into() }];
+                writes.push(Write { origin: Origin(origin), seq, parts });
+            }
+        }
+        let id = id as u64;
+        self.answering.insert(id, Answering { doc: None });
+        let next = first + writes.len() as u64;
+        self.handle(Input::Append { id, batch: Batch { writes }, timeout: millis(timeout_ms) }, now);
+        Ok(next as f64)
+    }
+
+    /// The update that brings a document back from `now` to `then`, both whole; `undefined` if it is there. It is written
+    /// under the client id, which was never used before.
+    pub fn restoration(&self, now: Vec<u8>, then: Vec<u8>, client: f64) -> Result<Option<Vec<u8>>, JsValue> {
+        let load = |state: &[u8], client: f64| -> Result<Document, DocError> {
+            let mut doc = Document::new(client as u64);
+            doc.apply(&[state])?;
+            Ok(doc)
+        };
+        let restored = load(&now, client).and_then(|mut doc| doc.restore(&load(&then, 0.0)?));
+        restored.map_err(|cause| error(cause.code(), &cause.to_string()))
     }
 
     /// Nobody waits for that query any more.
@@ -263,6 +332,11 @@ impl Node {
                     return Some(answer(query).with("error", error_to_js(&error)));
                 }
                 return None;
+            }
+            Output::Docs { query, names } => {
+                self.answering.remove(&query);
+                let names: Array = names.iter().map(|name| JsValue::from(name.as_str())).collect();
+                Effect::new("docs").with("id", query as f64).with("names", names)
             }
             Output::Answer { query, result } => self.answer(query, result)?,
             Output::Failed { error } => Effect::new("failed").with("error", error_to_js(&error)),

@@ -4,14 +4,16 @@
 
 use crate::doc::DocHandle;
 use crate::doc::conflicts::conflicts_to_js;
+use crate::doc::error::doc_error;
 use crate::effect::{Effect, bytes_to_js, error_to_js, ops_to_js, rows_from_js};
 use crate::host::{doc_name, malformed, millis, parse_bookmark, storage_error, throw};
 use headwater_core::group::{Concern, MemberName};
+use headwater_core::limits::WRITE_BYTES_MAX;
 use headwater_core::replica::{self, Config, Input, Output, Phase, TabRole, Wait};
 use headwater_core::session::Consistency;
 use headwater_core::sorted::Map;
 use headwater_core::{Code, DocName, Error, Origin, Part, Seq, Stage, Token};
-use headwater_doc::{DocError, Document, check_update};
+use headwater_doc::{DocError, Document, check_update, split_update};
 use js_sys::{Array, Uint8Array};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -470,6 +472,28 @@ impl Replica {
     #[wasm_bindgen(js_name = encodeDoc)]
     pub fn encode_doc(&self, name: &str) -> Result<Option<Vec<u8>>, JsValue> {
         Ok(self.docs.get(&doc_name(name)?).map(|doc| doc.borrow().encode_state()))
+    }
+
+    /// Writes what an update has that an open document has not, as one write, or as several where it is too much for one;
+    /// the seq of the last, or undefined if all of it is there.
+    #[wasm_bindgen(js_name = importUpdate)]
+    pub fn import_update(&mut self, name: &str, update: Vec<u8>, unix_ms: f64) -> Result<Option<u64>, JsValue> {
+        let name = doc_name(name)?;
+        let doc = self.docs.get(&name).ok_or_else(|| malformed(format!("document {name:?} is not open")))?;
+        let Some(news) = doc.borrow_mut().take_in(&update).map_err(doc_error)? else { return Ok(None) };
+        // Names and counts have room beside it.
+        let pieces = split_update(&news, WRITE_BYTES_MAX - 1024).map_err(|cause| malformed(cause.to_string()))?;
+        let mut write = |piece: Vec<u8>| {
+            let parts = vec![Part { doc: name.clone(), update: piece.into() }];
+            self.core.write(parts, unix_ms as u64).0
+        };
+        Ok(pieces.into_iter().map(&mut write).last())
+    }
+
+    /// The documents of writes that no leader has confirmed, also of earlier openings.
+    #[wasm_bindgen(js_name = docsInOutbox)]
+    pub fn docs_in_outbox(&self) -> Vec<String> {
+        self.core.docs_in_outbox().iter().map(|doc| doc.as_str().to_owned()).collect()
     }
 
     /// Other replicas that are linked or heard of: `[{ replica, peer?, behind }]`.

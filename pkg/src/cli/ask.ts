@@ -113,6 +113,37 @@ export async function command(
   return (await request(url, path, { method: "POST", headers, body: JSON.stringify(body) }, timeoutMs)) as Done;
 }
 
+/** The path of a document, or of what is done to it. */
+export function docPath(database: string, what: "docs" | "restore", doc: string): string {
+  return `/v1/${encodeURIComponent(database)}/${what}/${doc.split("/").map(encodeURIComponent).join("/")}`;
+}
+
+/**
+ * Asks the nodes one after the other until one can answer, and answers with the response, whose body takes as long as it
+ * takes. What sends a body is made anew for each.
+ */
+export async function stream(
+  urls: readonly string[],
+  path: string,
+  init: (RequestInit & { duplex?: string }) | (() => RequestInit & { duplex?: string }),
+): Promise<Response> {
+  let failure = new HeadwaterError("OFFLINE", "no node is reached");
+  for (const url of urls) {
+    let response: Response;
+    try {
+      response = await fetch(url + path, typeof init === "function" ? init() : init);
+    } catch (cause) {
+      failure = new HeadwaterError("OFFLINE", `${url} is not reached, or has ended the connection; try again`, { cause });
+      continue;
+    }
+    if (response.ok) return response;
+    const { code, message } = (await response.json().catch(() => ({}))) as { code?: ErrorCode; message?: string };
+    failure = new HeadwaterError(code ?? "INTERNAL", message ?? `${url} answered ${response.status}`);
+    if (code !== "NOT_LEADER" && response.status !== 503) break;
+  }
+  throw failure;
+}
+
 async function request(url: string, path: string, init: RequestInit, timeoutMs: number): Promise<unknown> {
   let response: Response;
   try {

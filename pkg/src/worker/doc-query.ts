@@ -14,6 +14,8 @@ export interface DocQuery {
   readonly isStrong: boolean;
   readonly timeoutMs: number;
   readonly format: "json" | "update";
+  /** What to read as of: a bookmark, or a time in unix milliseconds. */
+  readonly at?: string | undefined;
 }
 
 /** Reads the query string and the headers. */
@@ -29,6 +31,7 @@ export function parseDocQuery(url: URL, headers: Headers): DocQuery {
     bookmark: consistency === "eventual" || bookmark === "" ? undefined : bookmark,
     isStrong: consistency === "strong",
     timeoutMs: timeoutOf(parameters.get("timeout")),
+    at: atOf(parameters.get("at")),
     format: formatOf(parameters.get("format"), headers.get("accept")),
   };
 }
@@ -38,6 +41,15 @@ function timeoutOf(text: string | null): number {
   const timeoutMs = Number(text);
   if (/^\d+$/.test(text) && timeoutMs <= TIMEOUT_MS_MAX) return timeoutMs;
   throw malformed(`timeout is ${JSON.stringify(text)}; it is 0 to ${TIMEOUT_MS_MAX} milliseconds`);
+}
+
+/** A bookmark is never all digits: it begins with a letter. */
+function atOf(text: string | null): string | undefined {
+  if (text === null || text === "" || /^\d+$/.test(text)) return text || undefined;
+  if (!/^\d{4}-\d\d/.test(text)) return text;
+  const unixMs = Date.parse(text);
+  if (unixMs >= 0) return String(unixMs);
+  throw malformed(`at is ${JSON.stringify(text)}; it is a bookmark, a time as in 2026-11-23T10:00:00Z, or unix milliseconds`);
 }
 
 function formatOf(format: string | null, accept: string | null): "json" | "update" {

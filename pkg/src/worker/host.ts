@@ -30,11 +30,25 @@ const QUERIES_MAX = 128;
 /** A document as the node holds it. */
 const CURRENT: DocQuery = { bookmark: undefined, isStrong: false, timeoutMs: 10_000, format: "update" };
 
+/** How long a question waits that asks for nothing but where the node is. */
+const BOOKMARK_MS_MAX = 10_000;
+
+/** Writes of one origin from its write `first` on. */
+export interface Append {
+  readonly origin: bigint;
+  readonly first: number;
+  readonly docs: string[];
+  readonly updates: Uint8Array[];
+  readonly timeoutMs: number;
+}
+
 /** What a query answers. */
 export interface Answer {
   readonly bookmark: string;
   readonly json?: string;
   readonly update?: Uint8Array<ArrayBuffer>;
+  /** Of a listing. */
+  readonly names?: readonly string[];
 }
 
 /** One instance of a node. */
@@ -111,10 +125,37 @@ export class NodeHost {
 
   /** Reads a document, or with `undefined` only the bookmark of what the node holds. */
   query(doc: string | undefined, query: DocQuery, signal?: AbortSignal): Promise<Answer> {
-    const { bookmark, isStrong, timeoutMs, format } = query;
+    const { bookmark, isStrong, timeoutMs, format, at } = query;
     const start = (id: number) =>
-      this.input((node, now) => node.query(id, doc, bookmark, isStrong, timeoutMs, format, now));
+      this.input((node, now) => node.query(id, doc, bookmark, isStrong, timeoutMs, format, at, now));
     return this.#queries.begin(start, signal);
+  }
+
+  /** What the node shows. */
+  async bookmark(): Promise<string> {
+    return (await this.query(undefined, { bookmark: undefined, isStrong: false, timeoutMs: BOOKMARK_MS_MAX, format: "json" })).bookmark;
+  }
+
+  /** A page of the documents that there were at a position, from the one after `after` on; an empty one is the end. */
+  async listDocs(after: string | undefined, at: string): Promise<readonly string[]> {
+    const page = await this.#queries.begin((id) => this.input((node, now) => node.listDocs(id, after, at, now)));
+    return page.names ?? [];
+  }
+
+  /** Appends updates, each to the document beside it, in one commit or not at all. `next` is the number after the last write. */
+  append({ origin, first, docs, updates, timeoutMs }: Append): { next: number; answer: Promise<Answer> } {
+    let next = first;
+    const answer = this.#queries.begin((id) =>
+      this.input((node, now) => void (next = node.append(id, origin, first, docs, updates, timeoutMs, now))),
+    );
+    return { next, answer };
+  }
+
+  /** The update that brings a document back from one state to another; nothing if it is there. */
+  restoration(now: Uint8Array, then: Uint8Array): Uint8Array | undefined {
+    const [high = 0, low = 0] = crypto.getRandomValues(new Uint32Array(2));
+    const client = (high % 2 ** 21) * 2 ** 32 + low;
+    return this.#instance.call(() => this.#node.restoration(now, then, client));
   }
 
   /** Figures for an operator. */
@@ -168,6 +209,8 @@ export class NodeHost {
       }
       case "answer":
         return this.#answer(effect);
+      case "docs":
+        return this.#queries.resolve(effect.id, { bookmark: "", names: effect.names });
       case "event":
         return this.#events.tell(effect);
       case "failed":

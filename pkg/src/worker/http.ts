@@ -30,6 +30,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   STRONG_UNAVAILABLE: 503,
   TIMEOUT: 504,
   TOO_LARGE: 413,
+  TYPE: 409,
   VERSION: 400,
 };
 

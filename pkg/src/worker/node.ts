@@ -4,6 +4,7 @@ import { HeadwaterError, toHeadwaterError } from "../errors.js";
 import { Base } from "./base.js";
 import { type EdgeContext, type EdgeSocket, edge } from "./cloudflare.js";
 import { type DocQuery, parseDocQuery } from "./doc-query.js";
+import { exportDatabase } from "./export.js";
 import type { Command, Done } from "./group/command.js";
 import type { Member } from "./group/member.js";
 import { deploymentOf } from "./group/deployment.js";
@@ -13,7 +14,9 @@ import { NodeHost } from "./host.js";
 import { BOOKMARK_HEADER, failure, groupHeaders, json, otherMethod, respond, withoutBody } from "./http.js";
 import module from "./headwater-node.wasm";
 import { databaseOf, keepDatabase } from "./identity.js";
-import { type FileTarget, parsePath } from "./path.js";
+import { importBackup } from "./import.js";
+import { type FileTarget, methodsOf, parsePath, type Target } from "./path.js";
+import { restoreDocument } from "./restore.js";
 import { hasTables } from "./sql-store.js";
 import { statusOf } from "./status.js";
 
@@ -45,9 +48,11 @@ export class HeadwaterNode extends Base {
   /** Called by the platform. */
   async fetch(request: Request): Promise<Response> {
     const { method } = request;
-    if (!["GET", "HEAD", "POST"].includes(method)) return otherMethod(method);
     try {
-      const response = await this.#answer(request);
+      const target = parsePath(new URL(request.url).pathname);
+      const { methods, allow } = methodsOf(target);
+      if (!methods.includes(method)) return otherMethod(method, allow);
+      const response = await this.#answer(target, request);
       return method === "HEAD" ? withoutBody(response) : response;
     } catch (error) {
       return failure(told(error));
@@ -128,10 +133,9 @@ export class HeadwaterNode extends Base {
     if (conn !== undefined) host.input((node, now) => node.closed(conn, now));
   }
 
-  async #answer(request: Request): Promise<Response> {
+  async #answer(target: Target | null, request: Request): Promise<Response> {
+    const { headers, signal } = request;
     const url = new URL(request.url);
-    const target = parsePath(url.pathname);
-    if (request.method === "POST" && target?.kind !== "file") return otherMethod(request.method);
     switch (target?.kind) {
       case "sync":
         return this.#accept(this.#host(target.database), request);
@@ -141,6 +145,12 @@ export class HeadwaterNode extends Base {
         return this.#read(this.#host(target.database), target.doc, url, request);
       case "file":
         return this.#file(target, url, request);
+      case "restore":
+        return restoreDocument(this.#host(target.database), target.doc, parseDocQuery(url, headers), signal);
+      case "export":
+        return this.#export(target.database, url, request);
+      case "import":
+        return importBackup(this.#host(target.database), request);
       default:
         return failure(new HeadwaterError("NOT_FOUND", "there is nothing at this path"));
     }
@@ -183,6 +193,15 @@ export class HeadwaterNode extends Base {
       const { code } = error as Partial<HeadwaterError>;
       return code === "CORRUPT" ? failure(error, 422) : failure(told(error));
     }
+  }
+
+  async #export(database: string, url: URL, { method, headers, signal }: Request): Promise<Response> {
+    this.#checkMade();
+    const docs = url.searchParams.getAll("doc");
+    const response = await exportDatabase(this.#host(database), database, parseDocQuery(url, headers), docs, signal);
+    // What nobody reads is not made.
+    if (method === "HEAD") await response.body?.cancel();
+    return response;
   }
 
   async #status(database: string): Promise<Response> {

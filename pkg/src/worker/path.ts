@@ -7,7 +7,7 @@ import { databaseNameProblem } from "../options.js";
 /** What anybody may ask of a database. */
 export type PublicTarget =
   | { readonly kind: "sync" | "status"; readonly database: string }
-  | { readonly kind: "doc"; readonly database: string; readonly doc: string }
+  | { readonly kind: "doc" | "restore"; readonly database: string; readonly doc: string }
   | FileTarget;
 
 /** A file: what is known of it, the digests of its chunks, or one of them. */
@@ -26,8 +26,33 @@ export type PrivateTarget =
   | { readonly kind: "group" | "groupFiles"; readonly database: string }
   | { readonly kind: "admin"; readonly database: string; readonly command: (typeof COMMANDS)[number] };
 
+/** What only operators may ask of the node itself. */
+export type OperatorTarget = { readonly kind: "export" | "import"; readonly database: string };
+
 /** What a path asks for. */
-export type Target = { readonly kind: "health" | "metrics" } | PublicTarget | PrivateTarget;
+export type Target = { readonly kind: "health" | "metrics" } | PublicTarget | PrivateTarget | OperatorTarget;
+
+/** Which methods a path knows, and how that is told where it is not what most do. */
+export interface Methods {
+  readonly methods: readonly string[];
+  readonly allow?: string;
+}
+
+const READING: Methods = { methods: ["GET", "HEAD"] };
+const POSTING: Methods = { methods: ["POST"], allow: "POST, OPTIONS" };
+const METHODS: Partial<Record<Target["kind"], Methods>> = {
+  group: POSTING,
+  groupFiles: POSTING,
+  admin: POSTING,
+  import: POSTING,
+  restore: POSTING,
+  file: { methods: ["GET", "HEAD", "POST"], allow: "GET, HEAD, POST, OPTIONS" },
+};
+
+/** What may be asked of it. */
+export function methodsOf(target: Target | null): Methods {
+  return (target !== null && METHODS[target.kind]) || READING;
+}
 
 /** A member of a group as a part of the path, so that clients can be given it as their `url`. */
 const MEMBER = /^\/members\/([^/]+)(?=\/v1\/)/;
@@ -60,6 +85,8 @@ function makerOf(what: string | undefined, rest: readonly string[]): ((database:
       if (command === "files" && rest.length === 1) return (database) => ({ kind: "groupFiles", database });
       return rest.length === 0 ? (database) => ({ kind: what, database }) : undefined;
     case "status":
+    case "export":
+    case "import":
       return rest.length === 0 ? (database) => ({ kind: what, database }) : undefined;
     case "admin":
       return adminOf(rest.length === 1 ? COMMANDS.find((known) => known === command) : undefined);
@@ -67,6 +94,8 @@ function makerOf(what: string | undefined, rest: readonly string[]): ((database:
       return fileOf(rest);
     case "docs":
       return (database) => ({ kind: "doc", database, doc: rest.map(decode).join("/") });
+    case "restore":
+      return (database) => ({ kind: what, database, doc: rest.map(decode).join("/") });
     default:
       return undefined;
   }

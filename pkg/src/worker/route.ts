@@ -7,17 +7,8 @@ import { type ObjectAt, objectOf } from "./group/objects.js";
 import { answerPrivately } from "./group/private.js";
 import { failure, json, otherMethod, respond, withoutBody } from "./http.js";
 import { metrics } from "./metrics.js";
-import { memberIn, parsePath, type Target } from "./path.js";
+import { memberIn, methodsOf, parsePath, type Target } from "./path.js";
 import { refuseStranger } from "./secret.js";
-
-const READING: readonly [methods: readonly string[], allow?: string] = [["GET", "HEAD"]];
-const POSTING: typeof READING = [["POST"], "POST, OPTIONS"];
-const METHODS: Partial<Record<Target["kind"], typeof READING>> = {
-  group: POSTING,
-  groupFiles: POSTING,
-  admin: POSTING,
-  file: [["GET", "HEAD", "POST"], "GET, HEAD, POST, OPTIONS"],
-};
 
 /** What `route` takes. */
 export interface RouteOptions {
@@ -45,7 +36,7 @@ export function route(request: Request, env: object, options: RouteOptions = {})
     return failure(error);
   }
   if (target === null) return null;
-  const [methods, allow] = METHODS[target.kind] ?? READING;
+  const { methods, allow } = methodsOf(target);
   if (!methods.includes(request.method)) return otherMethod(request.method, allow);
   switch (target.kind) {
     case "health":
@@ -56,9 +47,23 @@ export function route(request: Request, env: object, options: RouteOptions = {})
     case "groupFiles":
     case "admin":
       return answerPrivately(target, named, request, deploymentOf(env), objectsOf(target, env, options));
+    case "export":
+    case "import":
+      return answerOperator(named, request, deploymentOf(env), objectsOf(target, env, options));
     default:
       return answerPublicly(named, request, objectsOf(target, env, options));
   }
+}
+
+/** Everything of a database at once: that is for those who run it. */
+async function answerOperator(
+  named: string | null,
+  request: Request,
+  { secret }: Deployment,
+  objectAt: ObjectAt,
+): Promise<Response> {
+  const refusal = await refuseStranger(request.headers, secret);
+  return headed(request, refusal ?? (await answerPublicly(named, request, objectAt)));
 }
 
 function answerPublicly(named: string | null, request: Request, objectAt: ObjectAt): Response | Promise<Response> {

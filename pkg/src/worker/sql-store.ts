@@ -3,7 +3,7 @@
 import type { PersistEffect, ScanEffect } from "../effects.js";
 import type { EdgeContext, EdgeSql } from "./cloudflare.js";
 
-const TABLES: ReadonlySet<string> = new Set(["meta", "log", "origins", "docs", "contents"]);
+const TABLES: ReadonlySet<string> = new Set(["meta", "log", "origins", "docs", "contents", "times"]);
 
 /** Whether a node has ever begun here. Asking makes nothing. */
 export function hasTables(sql: EdgeSql): boolean {

@@ -5,8 +5,8 @@
 //! said by the one in charge only, because whoever was replaced simply has not heard of it. A follower has its leader
 //! prove and say.
 
-use super::{Node, Output, Query};
-use crate::bookmark::{self, Bookmark};
+use super::{At, Node, Output, Query};
+use crate::bookmark;
 use crate::error::{Code, Error};
 use crate::frame::NodeFrame;
 use crate::frontier::Frontier;
@@ -22,6 +22,7 @@ enum Who {
     Query {
         id: u64,
         doc: Option<DocName>,
+        at: Option<At>,
     },
     /// A replica that holds more than this node.
     Doubt {
@@ -195,6 +196,12 @@ impl Waiters {
         self.reading.retain(|id| *id != gone);
     }
 
+    pub(super) fn begin_reading(&mut self, id: u64) {
+        if !self.is_reading(id) {
+            self.reading.push(id);
+        }
+    }
+
     pub(super) fn is_reading(&self, id: u64) -> bool {
         self.reading.contains(&id)
     }
@@ -310,13 +317,13 @@ impl Node {
     }
 
     pub(super) fn query(&mut self, query: Query, now: Millis) {
-        let Query { id, doc, bookmark, strong, timeout } = query;
+        let Query { id, doc, bookmark, strong, timeout, at } = query;
         if !bookmark.is_comparable(self.generation) {
             return self.outputs.push_back(Output::Answer { query: id, result: Err(bookmark::foreign()) });
         }
         let proof = if strong { Proof::Wanted } else { Proof::NotAsked };
         let deadline = Some(now.after(timeout));
-        let who = Who::Query { id, doc };
+        let who = Who::Query { id, doc, at };
         let frontier = bookmark.frontier;
         self.answer_or_keep(Waiter { who, frontier, arrived: None, is_strong: strong, proof, deadline });
     }
@@ -384,14 +391,7 @@ impl Node {
                                back in time. Local data and unsent writes are kept";
                 self.close(conn, Error::new(Code::DatabaseReset, message), Millis(0));
             }
-            (Who::Query { id, doc: Some(doc) }, Ok(())) => {
-                self.waiters.reading.push(id);
-                self.read_query(id, doc);
-            }
-            (Who::Query { id, doc: None }, Ok(())) => {
-                let result = Ok(Bookmark::new(self.generation, self.frontier()));
-                self.outputs.push_back(Output::Answer { query: id, result });
-            }
+            (Who::Query { id, doc, at }, Ok(())) => self.begin_reading(id, doc, at),
             (Who::Member { call }, Ok(())) => self.answer_barrier(call, Ok(())),
             (Who::Member { call }, Err(error)) => self.answer_barrier(call, Err(error)),
             (Who::Query { id, .. }, Err(error)) => {
@@ -411,7 +411,7 @@ impl Node {
         Ok(self.place_in_logs(frontier))
     }
 
-    fn place_in_logs(&self, frontier: &Frontier) -> Option<Frontier> {
+    pub(super) fn place_in_logs(&self, frontier: &Frontier) -> Option<Frontier> {
         let mut place = frontier.epochs_only();
         for (origin, seq) in frontier.origins() {
             place.join(&self.origins.places_of(origin, seq)?);

@@ -5,14 +5,14 @@
 
 use super::conn::Group;
 use super::content::Reading;
+use super::history::{self, Listing};
 use super::{Node, Output};
 use crate::batch::Batch;
-use crate::bookmark::Bookmark;
 use crate::error::{Code, Error};
 use crate::frame::NodeFrame;
 use crate::frontier::Frontier;
 use crate::group::MemberName;
-use crate::ids::{ConnId, DocName, Epoch, Lsn, Token};
+use crate::ids::{ConnId, DocName, Epoch, Lsn, Millis, Token};
 use crate::limits::{
     BATCH_BYTES_TARGET, BATCH_WRITES_MAX, CATCH_UP_FRAMES_AHEAD, SCAN_BYTES_MAX, SCAN_ROWS_MAX, SUBSCRIPTIONS_MAX,
 };
@@ -32,6 +32,18 @@ pub(super) enum Reader {
         doc: DocName,
         /// What was read already.
         after: Frontier,
+        /// The position up to which it reads, if that is not what is shown.
+        at: Option<Frontier>,
+    },
+    /// The names of documents of which something is kept.
+    Names(Box<Listing>),
+    /// The names of documents that the log names after that.
+    Listing(Box<Listing>),
+    /// The marks around a time, for a query.
+    Mark {
+        id: u64,
+        doc: Option<DocName>,
+        unix: Millis,
     },
     /// What is kept of a group's documents.
     Filling {
@@ -153,6 +165,8 @@ impl Node {
             Reader::Copy(name) => return self.copy_read(&name, rows),
             Reader::Filling { conn, group } => return self.fill_read(conn, group, &rows),
             Reader::Content(reading) => return self.content_read(*reading, &rows),
+            Reader::Names(listing) => return self.names_read(*listing, &rows),
+            Reader::Mark { id, doc, unix } => return self.marks_read(id, doc, unix, &rows),
             reader => reader,
         };
         let segments: Result<Vec<Segment>, Error> = rows.iter().map(|row| Segment::from_bytes(&row.value)).collect();
@@ -174,7 +188,8 @@ impl Node {
             }
             Ok(segments) => match reader {
                 Reader::Group { conn, group } => self.send_page(conn, group, segments),
-                Reader::Query { id, doc, after } => self.answer_page(id, doc, after, segments),
+                Reader::Query { id, doc, after, at } => self.answer_page(id, doc, after, at, &segments),
+                Reader::Listing(listing) => self.listed(*listing, &segments),
                 _ => self.show_page(segments),
             },
         }
@@ -188,7 +203,8 @@ impl Node {
                 }
                 self.advance_catch_up(conn, group);
             }
-            Reader::Query { id, doc, .. } => self.read_query(id, doc),
+            Reader::Query { id, doc, at, .. } => self.read_query(id, doc, at),
+            Reader::Listing(listing) => self.list_anew(*listing),
             _ => self.fail(Error::new(Code::Internal, "the log was trimmed before it was shown")),
         }
     }
@@ -237,30 +253,30 @@ impl Node {
         self.attach_if_changed(conn);
     }
 
-    pub(super) fn answer_page(&mut self, id: u64, doc: DocName, mut after: Frontier, segments: Vec<Segment>) {
+    pub(super) fn answer_page(
+        &mut self,
+        id: u64,
+        doc: DocName,
+        mut after: Frontier,
+        at: Option<Frontier>,
+        segments: &[Segment],
+    ) {
         if !self.waiters.is_reading(id) {
             return; // Cancelled.
         }
-        let mut updates: Vec<Rc<[u8]>> = Vec::new();
-        for segment in segments {
-            after.advance_epoch(segment.epoch, segment.last());
-            if segment.last() <= self.visible.lsn(segment.epoch) {
-                let parts = segment.batch.writes.into_iter().flat_map(|write| write.parts);
-                updates.extend(parts.filter(|part| part.doc == doc).map(|part| part.update));
-            }
-        }
+        // What becomes visible while it is read is shown as well: it may be half of what has become so.
+        let end = at.as_ref().unwrap_or(&self.visible);
+        let parts = segments.iter().flat_map(|segment| history::within(segment, end)).flat_map(|write| &write.parts);
+        let updates: Vec<Rc<[u8]>> = parts.filter(|part| part.doc == doc).map(|part| part.update.clone()).collect();
+        segments.iter().for_each(|segment| after.advance_epoch(segment.epoch, segment.last()));
+        // On in this epoch, or with the next one that has entries.
+        let next = end.epochs().find(|(epoch, end)| after.lsn(*epoch) < *end);
         if !updates.is_empty() {
             self.outputs.push_back(Output::Content { query: id, updates });
         }
-        // On in this epoch, or with the next one that has entries.
-        let next = self.visible.epochs().find(|(epoch, end)| after.lsn(*epoch) < *end);
         match next {
-            Some((epoch, _)) => self.read_log_after(epoch, after.lsn(epoch), Reader::Query { id, doc, after }),
-            None => {
-                self.waiters.forget_query(id);
-                let result = Ok(Bookmark::new(self.generation, self.frontier()));
-                self.outputs.push_back(Output::Answer { query: id, result });
-            }
+            Some((epoch, _)) => self.read_log_after(epoch, after.lsn(epoch), Reader::Query { id, doc, after, at }),
+            None => self.answer_query(id, at.unwrap_or_else(|| self.frontier())),
         }
     }
 

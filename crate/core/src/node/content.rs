@@ -14,6 +14,8 @@ use std::rc::Rc;
 pub(super) struct Reading {
     id: u64,
     doc: DocName,
+    /// The position up to which it is read, if that is not what is shown.
+    at: Option<Frontier>,
     /// How far the log was folded when its plan was read.
     folded: Frontier,
     plan: Plan,
@@ -30,10 +32,12 @@ enum Step {
 }
 
 impl Node {
-    pub(super) fn read_query(&mut self, id: u64, doc: DocName) {
+    /// Reads a document as it is shown, or as of a position that is shown.
+    pub(super) fn read_query(&mut self, id: u64, doc: DocName, at: Option<Frontier>) {
         let scan = plan_scan(&doc);
         let folded = self.compactor.folded.clone();
-        self.read_content(Reading { id, doc, folded, plan: Plan::default(), step: Step::Plan, read: Vec::new() }, scan);
+        let reading = Reading { id, doc, at, folded, plan: Plan::default(), step: Step::Plan, read: Vec::new() };
+        self.read_content(reading, scan);
     }
 
     fn read_content(&mut self, reading: Reading, scan: Scan) {
@@ -94,7 +98,12 @@ impl Node {
                 }
             }
             Step::Run(at) => {
-                updates.extend(entries_of(&row.value)?.into_iter().map(|(_, update)| update));
+                let end = match (&reading.at, reading.plan.runs.get(at)) {
+                    (Some(end), Some(run)) => end.lsn(run.epoch),
+                    _ => Lsn(u64::MAX),
+                };
+                let entries = entries_of(&row.value)?.into_iter().take_while(|(lsn, _)| *lsn <= end);
+                updates.extend(entries.map(|(_, update)| update));
                 Step::Run(at + 1)
             }
         };
@@ -105,6 +114,13 @@ impl Node {
     }
 
     fn next_content(&mut self, reading: Reading) {
+        let horizon = reading.plan.horizon();
+        if reading.at.as_ref().is_some_and(|at| !at.dominates_epochs(&horizon)) {
+            self.waiters.forget_query(reading.id);
+            let message = format!("the history of {:?} begins after that position; name a later one", reading.doc);
+            let result = Err(Error::new(Code::BookmarkLost, message));
+            return self.outputs.push_back(Output::Answer { query: reading.id, result });
+        }
         let number = reading.plan.snapshot.as_ref().map_or(0, |snapshot| snapshot.number);
         let scan = match reading.step {
             Step::Plan => plan_scan(&reading.doc),
@@ -112,7 +128,7 @@ impl Node {
             Step::Run(at) => match reading.plan.runs.get(at) {
                 Some(run) => run_scan(&reading.doc, run.number),
                 // On with what the log says after that.
-                None => return self.answer_page(reading.id, reading.doc, reading.folded, Vec::new()),
+                None => return self.answer_page(reading.id, reading.doc, reading.folded, reading.at, &[]),
             },
         };
         self.read_content(reading, scan);

@@ -1,6 +1,7 @@
 //! What a node is told, what it wants done, and what it says of itself.
 
 use super::compact::{Compacted, Merge, Retention};
+use crate::batch::Batch;
 use crate::bookmark::Bookmark;
 use crate::error::Error;
 use crate::frontier::Frontier;
@@ -71,6 +72,25 @@ pub enum Input {
     },
     /// A read over HTTP.
     Query(Query),
+    /// Name the documents that have entries up to a position, in order. `Output::Docs` answers.
+    ListDocs {
+        /// The host's number for it, as of a query.
+        id: u64,
+        /// The last name of the page before.
+        after: Option<DocName>,
+        /// A position that a query answered.
+        at: Frontier,
+    },
+    /// Append writes of the host's own, all of one origin that was never used before, in one commit or not at all.
+    /// `Output::Answer` comes when they are shown; if it says `TIMEOUT`, they may still come.
+    Append {
+        /// The host's number for it, as of a query.
+        id: u64,
+        /// The writes.
+        batch: Batch,
+        /// How long to wait at most.
+        timeout: Millis,
+    },
     /// Nobody waits for that query any more.
     CancelQuery {
         /// Which.
@@ -178,6 +198,17 @@ pub struct Query {
     pub strong: bool,
     /// How long to wait at most.
     pub timeout: Millis,
+    /// Read what was shown then, instead of what is shown now; the answer's bookmark names the position taken.
+    pub at: Option<At>,
+}
+
+/// A moment of a database's past.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum At {
+    /// A position, which must be shown by now. An epoch of a single leader stands for all of those before it.
+    Position(Frontier),
+    /// What the node showed at that time by its host's clock, or up to a second before it: nothing that came later.
+    Time(Millis),
 }
 
 /// What a node wants done, in this order.
@@ -224,6 +255,13 @@ pub enum Output {
         query: u64,
         /// Updates in log order.
         updates: Vec<Rc<[u8]>>,
+    },
+    /// A page of names: those after the page before. An empty one is the end.
+    Docs {
+        /// The query.
+        query: u64,
+        /// The names in order.
+        names: Vec<DocName>,
     },
     /// The end of a query.
     Answer {

@@ -132,6 +132,7 @@ impl Node {
         let mut ops: Vec<StoreOp> = segments.iter().map(|segment| row(segment, segment.to_bytes())).collect();
         if !segments.is_empty() {
             ops.extend(self.cut_row());
+            ops.extend(self.mark());
         }
         if self.log.is_checkpoint_due(segments.len(), self.config.retention.checkpoint_rows) {
             ops.extend(load::checkpoint(self));

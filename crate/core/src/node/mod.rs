@@ -20,6 +20,7 @@ mod conn;
 mod content;
 mod fill;
 pub mod group;
+mod history;
 mod io;
 mod load;
 mod log;
@@ -77,6 +78,9 @@ pub struct Node {
     waiters: Waiters,
     scans: Map<Token, (catch_up::Reader, Epoch, Lsn)>,
     next_token: u64,
+    /// The host's clock at the last input.
+    now: Millis,
+    marks: history::Marks,
     outputs: VecDeque<Output>,
 }
 
@@ -103,6 +107,8 @@ impl Node {
             waiters: Waiters::default(),
             scans: Map::default(),
             next_token: 0,
+            now: Millis(0),
+            marks: history::Marks::default(),
             outputs: VecDeque::new(),
         };
         node.begin_loading();
@@ -112,6 +118,7 @@ impl Node {
     /// Takes one input. Drain `poll` afterwards, at once or after more inputs: writes that are handled before the
     /// drain share a commit.
     pub fn handle(&mut self, input: Input, now: Millis) {
+        self.now = now;
         if let Some(group) = &mut self.group {
             group.set_now(now);
         }
@@ -195,6 +202,8 @@ impl Node {
                 Some(error) => self.outputs.push_back(Output::Answer { query: query.id, result: Err(error) }),
                 None => self.query(query, now),
             },
+            Input::ListDocs { id, after, at } => self.list_docs(id, after, &at),
+            Input::Append { id, batch, timeout } => self.append_own(id, batch, timeout, now),
             Input::CancelQuery { id } => self.waiters.forget_query(id),
             Input::Tick => {
                 self.expire_queries(now);
@@ -334,6 +343,9 @@ impl Node {
             }
             Input::Query(query) => {
                 self.outputs.push_back(Output::Answer { query: query.id, result: Err(error.clone()) });
+            }
+            Input::ListDocs { id, .. } | Input::Append { id, .. } => {
+                self.outputs.push_back(Output::Answer { query: id, result: Err(error.clone()) });
             }
             Input::Called { call, .. } if self.group.is_some() => self.refuse_call(call, error.clone()),
             Input::Admin { id, .. } => {

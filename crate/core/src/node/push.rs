@@ -115,7 +115,7 @@ impl Node {
         is_held && batch.writes.iter().all(|write| self.check(write).is_ok())
     }
 
-    fn check(&self, write: &Write) -> Result<(), Error> {
+    pub(super) fn check(&self, write: &Write) -> Result<(), Error> {
         write.check_size()?;
         for part in &write.parts {
             (self.config.check)(&part.update)

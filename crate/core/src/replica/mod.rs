@@ -577,6 +577,11 @@ impl Replica {
         self.outbox.pending_writes()
     }
 
+    /// The documents of writes that are kept by themselves, because they are not settled or for peers. The others have rows.
+    pub fn docs_in_outbox(&self) -> crate::sorted::Set<DocName> {
+        self.outbox.docs()
+    }
+
     /// Begins a session, from a bookmark if it goes on where another one was.
     pub fn begin_session(&mut self, from: Option<Bookmark>) -> u64 {
         let id = self.next_session;

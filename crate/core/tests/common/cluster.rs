@@ -169,7 +169,7 @@ impl Cluster {
     ) -> (Result<Bookmark, Code>, Vec<String>) {
         self.next += 1;
         let id = self.next;
-        let query = Query { id, doc: Some(doc("d")), bookmark, strong, timeout: Millis(ms) };
+        let query = Query { id, doc: Some(doc("d")), bookmark, strong, timeout: Millis(ms), at: None };
         self.feed(place, Input::Query(query));
         while !self.peers[place].answers.contains_key(&id) {
             self.step();
@@ -379,7 +379,7 @@ impl Cluster {
                 self.start(place);
             }
             Output::Failed { error } => panic!("{} failed: {error:?}", name(place)),
-            Output::Attach { .. } | Output::Event(_) => {}
+            Output::Attach { .. } | Output::Event(_) | Output::Docs { .. } => {}
         }
     }
 

@@ -4,7 +4,7 @@ use super::{Disk, join, refuse_bad};
 use headwater_core::error::Error;
 use headwater_core::node::{Config, Input, Node, Output, Retention};
 use headwater_core::store::{StoreOp, Table};
-use headwater_core::{Bookmark, ConnId, Generation, Millis, Token};
+use headwater_core::{Bookmark, ConnId, DocName, Generation, Millis, Token};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
@@ -32,6 +32,7 @@ pub struct Host {
     pub attached: BTreeMap<ConnId, Vec<u8>>,
     pub answers: BTreeMap<u64, Result<Bookmark, Error>>,
     pub content: BTreeMap<u64, Vec<Vec<u8>>>,
+    pub names: BTreeMap<u64, Vec<DocName>>,
     pub failure: Option<Error>,
     pub scans: usize,
 }
@@ -59,6 +60,7 @@ impl Host {
             attached: BTreeMap::new(),
             answers: BTreeMap::new(),
             content: BTreeMap::new(),
+            names: BTreeMap::new(),
             failure: None,
             scans: 0,
         }
@@ -140,6 +142,9 @@ impl Host {
             }
             Output::Answer { query, result } => {
                 self.answers.insert(query, result);
+            }
+            Output::Docs { query, names } => {
+                self.names.insert(query, names);
             }
             Output::Call { .. }
             | Output::Reply { .. }

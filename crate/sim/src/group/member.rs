@@ -358,6 +358,7 @@ impl World {
             }
             Output::Content { query, updates } => self.query_content(member, query, &updates),
             Output::Answer { query, result } => self.query_answered(member, query, result),
+            Output::Docs { .. } => unreachable!("nobody asks which documents there are"),
             Output::Failed { error } => {
                 self.note(|| format!("m{member} fails: {error}"));
                 if error.code == Code::Corrupt {

@@ -284,7 +284,8 @@ impl World {
         self.members[member].queries.insert(id, Querying { reading, shown: Bits::default(), deadline });
         let bookmark = self.sessions[session].bookmark.clone();
         let strong = strong && !self.has(Bug::StrongAsSession);
-        let query = Query { id, doc: Some(self.docs[doc].clone()), bookmark, strong, timeout: Millis(timeout) };
+        let query =
+            Query { id, doc: Some(self.docs[doc].clone()), bookmark, strong, timeout: Millis(timeout), at: None };
         self.feed(member, node::Input::Query(query));
         true
     }

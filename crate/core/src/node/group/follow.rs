@@ -203,6 +203,9 @@ impl Node {
             ops.push(log::row(&segment, value));
             segments.push(segment);
         }
+        if !segments.is_empty() {
+            ops.extend(self.mark());
+        }
         if !segments.is_empty() && self.log.is_checkpoint_due(segments.len(), self.config.retention.checkpoint_rows) {
             ops.extend(load::checkpoint(self));
         }

@@ -342,6 +342,11 @@ impl Outbox {
             .map(|write| (write.origin, write.seq))
     }
 
+    pub(super) fn docs(&self) -> Set<DocName> {
+        let writes = self.in_order(|_| true).into_iter();
+        writes.flat_map(|write| write.parts.iter().map(|part| part.doc.clone())).collect()
+    }
+
     pub(super) fn unsettled_updates<'a>(&'a self, doc: &'a DocName) -> impl Iterator<Item = std::rc::Rc<[u8]>> + 'a {
         self.in_order(|entry| entry.write.touches(doc))
             .into_iter()
