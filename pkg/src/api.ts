@@ -1,7 +1,7 @@
 /** Everything public that is the same in all hosts. The entries add how the wasm is loaded. */
 
 export type { Bookmarks } from "./bookmarks.js";
-export { Database, type DatabaseEvents, type Pending } from "./database.js";
+export { Database, type DatabaseEvents, type Pending, type Progress } from "./database.js";
 export { Document, type DocumentChange, type DocumentEvents } from "./document.js";
 export { type ErrorCode, HeadwaterError } from "./errors.js";
 export { FileReceipt, type FileProgress, type FileReceiptEvents } from "./files/file-receipt.js";
