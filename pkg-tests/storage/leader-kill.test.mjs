@@ -111,7 +111,7 @@ test("a leader that is killed while it compacts and sends snapshots loses nothin
     kills: ROUNDS,
     "with a part of a snapshot sent": killedSending,
     "steps of compaction before a kill": Math.round(stepsBefore / ROUNDS),
-    "acknowledged writes looked for": checked,
+    "times that an acknowledged write was looked for": checked,
     lost,
     "rows of contents": rows.contents,
     "orphan rows": rows.orphans.length,
