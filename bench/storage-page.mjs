@@ -71,12 +71,16 @@ Measured: ${facts}.
   of that the newest MiB of each document; all of it was written within minutes.
 - *Disk* is what the SQLite database uses of its file; the file itself keeps the room of rows that are gone, and uses it again. *Memory* is of the whole
   workerd process, its resident set: the highest since it began, less what it had when it was idle; reads by the clients of
-  the columns before are in it. Those clients and the browser run on the same machine. Memory of wasm is as the node's status says, and never shrinks.
+  the columns before are in it, and what SQLite and connections take, which is not in the isolate. Clients and browser run on the
+  same machine, with whatever else its load tells of. Memory of wasm is as the node's status says, and never shrinks.
 - *Put together whole*: the same storage under a node that keeps no history, so that after one more write everything becomes
-  one snapshot at once; from that write until the snapshot is stored.
+  one snapshot at once; from that write until the last step of it is seen.
+  What is before includes the log; runs that weigh less than half of the snapshot stay runs.
 - *Cold*: a client that has nothing, from \`open\` until a strong read is answered. *After one hour away*: one that lacks the last
   updates, from its \`connect\` until it holds all of them; one each second, and of the smallest document half of it. Bytes are
   those that travel, compressed by the WebSocket where it does that, with its handshake.
+- *Memory of the page* is the resident set of its process, less that of an empty page's. Processes share and give back memory as
+  they like: it is good to a few MiB at best, and not measured where it came out below nothing.
 - *IndexedDB* is what \`navigator.storage.estimate()\` says.
 `;
 }

@@ -74,8 +74,8 @@ test("the log and what is kept of a document stay small under tens of thousands 
 
   figures("leader", {
     updates,
-    "log rows at most": rowsMax,
-    "log bytes at most": logBytesMax,
+    "log rows at most, of 12 looks": rowsMax,
+    "log bytes at most, of those": logBytesMax,
     "bytes of the document": least.at(-1) ?? 0,
     "kept of it": kept.at(-1) ?? 0,
     "kept per update, part by part": perUpdate.map((bytes) => bytes.toFixed(1)).join(" "),
