@@ -98,7 +98,7 @@ export function plot(points) {
   const ticks = [0.25, 0.5, 0.75, 1].flatMap((part) => [
     `<text x="${LEFT - 6}" y="${y(yMax * part)}" text-anchor="end">${size(yMax * part)}</text>`,
     `<line x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y(yMax * part)}" y2="${y(yMax * part)}" stroke="#ddd"/>`,
-    `<text x="${x(xMax * part)}" y="${HEIGHT - BOTTOM + 16}" text-anchor="middle">${count(Math.round(xMax * part))}</text>`,
+    `<text x="${x(xMax * part)}" y="${HEIGHT - BOTTOM + 16}" text-anchor="${part === 1 ? "end" : "middle"}">${count(Math.round(xMax * part))}</text>`,
   ]);
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="11">
 <rect width="100%" height="100%" fill="white"/>
