@@ -45,5 +45,14 @@ const main :Workerd.Worker = (
     (name = "HEADWATER_LEASE", fromEnvironment = "HEADWATER_LEASE"),
     (name = "HEADWATER_NODE_SECRET", fromEnvironment = "HEADWATER_NODE_SECRET"),
     (name = "HEADWATER_FILES_RETENTION_MS", fromEnvironment = "HEADWATER_FILES_RETENTION_MS"),
+    # How much nodes keep.
+    (name = "HEADWATER_HISTORY_MS", fromEnvironment = "HEADWATER_HISTORY_MS"),
+    (name = "HEADWATER_HISTORY_BYTES", fromEnvironment = "HEADWATER_HISTORY_BYTES"),
+    (name = "HEADWATER_MERGE_BYTES", fromEnvironment = "HEADWATER_MERGE_BYTES"),
+    (name = "HEADWATER_LOG_ENTRIES_MIN", fromEnvironment = "HEADWATER_LOG_ENTRIES_MIN"),
+    (name = "HEADWATER_LOG_ENTRIES_MAX", fromEnvironment = "HEADWATER_LOG_ENTRIES_MAX"),
+    (name = "HEADWATER_FOLD_ROWS", fromEnvironment = "HEADWATER_FOLD_ROWS"),
+    (name = "HEADWATER_FOLD_BYTES", fromEnvironment = "HEADWATER_FOLD_BYTES"),
+    (name = "HEADWATER_SQUASH_BYTES", fromEnvironment = "HEADWATER_SQUASH_BYTES"),
   ],
 );

@@ -65,6 +65,11 @@ export class Browser {
     return visit(context, url, options);
   }
 
+  /** Of the program. */
+  get version() {
+    return this.#browser.version();
+  }
+
   /** A page in the same context as another one: a second tab. @param {import("playwright-core").Page} beside @param {string} url */
   async visitBeside(beside, url) {
     return visit(beside.context(), url);

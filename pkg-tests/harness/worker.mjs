@@ -79,6 +79,16 @@ export class Worker {
     return this.#storage;
   }
 
+  /**
+   * Another worker with another environment, not started: on the same storage, to be started once this one has ended, or on a
+   * copy of it.
+   * @param {Record<string, string>} env
+   * @param {string} [storage]
+   */
+  withEnvironment(env, storage = this.#storage) {
+    return new Worker(this.#config, storage, this.#www, env);
+  }
+
   /** Starts it, and waits until it answers. */
   async start() {
     if (this.#child !== undefined) throw new Error("the worker is running");
@@ -124,6 +134,11 @@ export class Worker {
   /** It goes on where it was. */
   thaw() {
     if (this.#child !== undefined) thaw(this.#child);
+  }
+
+  /** Its process, while it runs. */
+  get pid() {
+    return this.#child?.pid;
   }
 
   /** Whether it was started and not ended since. */

@@ -3,7 +3,7 @@
 export { type BackupDocument, type BackupHeader, type BackupPart, type BackupTotals, type ReadOptions, readBackup } from "./backup/format.js";
 export type { BackupProgress, BackupSource, ExportOptions, Imported, ImportOptions } from "./backup/replica.js";
 export type { Bookmarks } from "./bookmarks.js";
-export { Database, type DatabaseEvents, type Pending } from "./database.js";
+export { Database, type DatabaseEvents, type Pending, type Progress } from "./database.js";
 export { Document, type DocumentChange, type DocumentEvents } from "./document.js";
 export { type ErrorCode, HeadwaterError } from "./errors.js";
 export { FileReceipt, type FileProgress, type FileReceiptEvents } from "./files/file-receipt.js";

@@ -39,6 +39,16 @@ export interface Pending {
   receipts(): Receipt[];
 }
 
+/** How far a large document has come that the node sends as a whole. */
+export interface Progress {
+  /** Its name. */
+  readonly doc: string;
+  /** Bytes that have arrived. After a connection that was cut the next one goes on from here. */
+  readonly received: number;
+  /** Bytes in all; when they have arrived, the document is shown. What was written to it lately follows. */
+  readonly total: number;
+}
+
 /** What a database tells. */
 export interface DatabaseEvents {
   /** The phase, the node, the epoch, the tab's part, the storage or the error has changed. Not told: `lag` and `isStored`, which every write moves. */
@@ -54,6 +64,11 @@ export interface DatabaseEvents {
    * the document was read again. Its root types' observers were told; types within them have to be got again after the latter.
    */
   reset: { readonly doc: string };
+  /**
+   * A part of a large document has arrived: one whose past the node has put together, and which takes more than one message,
+   * which hold 256 KiB. Other documents arrive at once and are not told of.
+   */
+  progress: Progress;
   /**
    * A value of a map lost against another one that was set without knowing it: see {@link Conflict}. Told once for each, after
    * the observers, of what arrives from when the first listener is added; a listener may set the key anew.
@@ -100,6 +115,7 @@ export class Database {
     engine.emitter.on("degraded", (event) => this.#emitter.emit("degraded", event));
     engine.emitter.on("incident", (event) => this.#emitter.emit("storage", event));
     engine.emitter.on("reset", (event) => this.#emitter.emit("reset", event));
+    engine.emitter.on("progress", (event) => this.#emitter.emit("progress", event));
     engine.emitter.on("conflict", (event) => this.#emitter.emit("conflict", event));
     engine.emitter.on("unloadable", (event) => this.#emitter.emit("unloadable", event));
   }

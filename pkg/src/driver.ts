@@ -34,6 +34,8 @@ export interface DriverEvents {
   /** Rows did not read back. */
   damaged(effect: DamagedEffect): void;
   applied(docs: readonly string[]): void;
+  /** A part of a large document has arrived. */
+  progress(doc: string, received: number, total: number): void;
   /** Something is to be done at a peer's port. Called at once and runs no user code; answers what is to be told. */
   atPeer(effect: PeerEffect): (() => void) | undefined;
   /** Another client of the node has a message for this one. */
@@ -223,6 +225,9 @@ export class Driver {
         return;
       case "applied":
         afterwards.push(() => this.#events.applied(effect.docs));
+        return;
+      case "progress":
+        afterwards.push(() => this.#events.progress(effect.doc, effect.received, effect.total));
         return;
       case "conflicts":
         afterwards.push(() => this.#events.conflicts(effect));

@@ -60,6 +60,7 @@ export type ReplicaEffect =
   | { readonly type: "loaded" | "rebuilt"; readonly doc: string }
   | { readonly type: "unloadable"; readonly doc: string; readonly error: PlainError }
   | DamagedEffect
+  | { readonly type: "progress"; readonly doc: string; readonly received: number; readonly total: number }
   | { readonly type: "applied"; readonly docs: readonly string[] }
   | ConflictsEffect
   | { readonly type: "done"; readonly id: number; readonly error?: PlainError }
@@ -189,8 +190,19 @@ export interface NodeStatus {
   readonly connections: number;
   readonly rowsCommitted: bigint;
   readonly entriesCommitted: bigint;
+  readonly compacted: CompactionStatus;
   readonly failure?: PlainError;
   readonly group?: GroupStatus;
+}
+
+/** What a node says of how its storage is compacted. */
+export interface CompactionStatus {
+  readonly folded: Held;
+  readonly trimmed: Held;
+  readonly unfoldedEntries: number;
+  readonly folds: number;
+  readonly squashes: number;
+  readonly givenUp: number;
 }
 
 /** How far logs are held: the last LSN of each epoch. */

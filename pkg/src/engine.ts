@@ -26,6 +26,8 @@ interface EngineEvents {
   changed: null;
   /** A rejected write was taken back in this document. */
   reset: { readonly doc: string };
+  /** A part of a large document has arrived. */
+  progress: { readonly doc: string; readonly received: number; readonly total: number };
   /** A value lost against one that was set without knowing it. */
   conflict: Conflict;
   /** A document was taken out. */
@@ -282,6 +284,11 @@ export class Engine implements DriverEvents {
   /** @internal */
   applied(docs: readonly string[]): void {
     for (const name of new Set(docs)) this.#docChanged(name, false);
+  }
+
+  /** @internal */
+  progress(doc: string, received: number, total: number): void {
+    this.emitter.emit("progress", { doc, received, total });
   }
 
   /** @internal */

@@ -7,7 +7,7 @@ import { HeadwaterError, isCoded, type ErrorCode } from "./errors.js";
 
 /** What the glue of every module has; its classes and functions come with it. */
 export interface Glue {
-  initSync(from: { module: WebAssembly.Module }): unknown;
+  initSync(from: { module: WebAssembly.Module }): { readonly memory: WebAssembly.Memory };
 }
 
 /** A wasm instance. Every call into it goes through {@link call} or through an object that {@link guard} answered. */
@@ -16,12 +16,18 @@ export class Instance<G extends Glue = Glue> {
   readonly glue: G;
   /** Called once, when it dies. */
   onDeath: ((cause: HeadwaterError) => void) | undefined;
+  readonly #memory: WebAssembly.Memory;
   #death: HeadwaterError | undefined;
 
   /** Instantiates the module, which must be the one that the glue was made for. */
   constructor(createGlue: () => G, module: WebAssembly.Module) {
     this.glue = createGlue();
-    this.glue.initSync({ module });
+    this.#memory = this.glue.initSync({ module }).memory;
+  }
+
+  /** What it takes in memory, which is the most that it ever took: memory of wasm does not shrink. */
+  get memoryBytes(): number {
+    return this.#memory.buffer.byteLength;
   }
 
   /** Why it is dead, if it is. */

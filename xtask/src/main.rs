@@ -1,5 +1,6 @@
 //! Every chore of the project behind one door. This file picks the chore; it does none itself.
 
+mod bench;
 mod build;
 mod command;
 mod demo;
@@ -35,6 +36,7 @@ Commands:
   drill   run a group of three, strike its leader again and again, and compare what was promised with what is held
   sim     run simulated clusters from seeds, and replay a seed that failed
   size    print the sizes of what ships and compare them to the budget
+  bench   measure what storage takes, and write the page that says so
   tidy    format, then check formatting, lints and types
 
 `cargo xtask COMMAND --help` says more about one of them.
@@ -65,6 +67,7 @@ fn run() -> Result<()> {
             Some("drill") => drill::main(args),
             Some("sim") => sim::main(args),
             Some("size") => size::main(args),
+            Some("bench") => bench::main(args),
             Some("tidy") => tidy::main(args),
             _ => bail!("there is no command {}; see `cargo xtask --help`", command.display()),
         },

@@ -24,6 +24,8 @@ mod merge;
 #[cfg(feature = "node")]
 mod node;
 #[cfg(feature = "node")]
+mod retention;
+#[cfg(feature = "node")]
 mod status;
 
 #[cfg(feature = "replica")]

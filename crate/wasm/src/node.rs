@@ -6,12 +6,13 @@ use crate::effect::{Effect, bytes_to_js, error_to_js, rows_from_js};
 use crate::group;
 use crate::host::{coded, doc_name, error, malformed, millis, parse_bookmark, storage_error, throw};
 use crate::merge;
+use crate::retention;
 use crate::status::{event_to_js, status_to_js};
 use headwater_core::error::Code;
 use headwater_core::files;
 use headwater_core::group::{MemberName, Topology};
 use headwater_core::limits::WRITE_BYTES_MAX;
-use headwater_core::node::{self, Admin, At, Config, Done, Held, Input, Output, Query, Retention, Swap};
+use headwater_core::node::{self, Admin, At, Config, Done, Held, Input, Output, Query, Swap};
 use headwater_core::sorted::Map;
 use headwater_core::{Batch, Bookmark, ConnId, DocName, Error, Generation, Millis, Origin, Part, Seq, Token, Write};
 use headwater_doc::{DocError, Document, check_update, split_update};
@@ -42,13 +43,13 @@ pub struct Node {
 #[wasm_bindgen]
 impl Node {
     /// A node that begins by reading its storage. `generation` is random, for a database that has none yet. Without a
-    /// group, which is described as in `group.rs`, it leads alone.
+    /// group, which is described as in `group.rs`, it leads alone. What it keeps is described as in `retention.rs`.
     #[wasm_bindgen(constructor)]
-    pub fn new(generation: u64, group: Option<String>) -> Result<Node, JsValue> {
+    pub fn new(generation: u64, group: Option<String>, retention: &str) -> Result<Node, JsValue> {
         console_error_panic_hook::set_once();
         let check = |update: &[u8]| check_update(update).map_err(|cause| cause.to_string());
         let group = group.map(|text| group::parse(&text)).transpose().map_err(throw)?;
-        let (fresh_generation, retention) = (Generation(generation), Retention::default());
+        let (fresh_generation, retention) = (Generation(generation), retention::parse(retention).map_err(throw)?);
         let config = Config { fresh_generation, check, group, merge: merge::documents, retention };
         Ok(Self { core: node::Node::new(config), answering: Map::default() })
     }

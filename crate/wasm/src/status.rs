@@ -4,7 +4,7 @@ use crate::effect::{Effect, error_to_js};
 use headwater_core::frontier::Frontier;
 use headwater_core::group::Lead;
 use headwater_core::group::record::LossWindow;
-use headwater_core::node::{Event, GroupStatus, MemberStatus, Status};
+use headwater_core::node::{Compacted, Event, GroupStatus, MemberStatus, Status};
 use js_sys::Array;
 use wasm_bindgen::JsValue;
 
@@ -17,8 +17,20 @@ pub(crate) fn status_to_js(status: &Status) -> JsValue {
         .with("connections", status.connections as f64)
         .with("rowsCommitted", status.rows_committed)
         .with("entriesCommitted", status.entries_committed)
+        .with("compacted", compacted_to_js(&status.compacted))
         .with_some("failure", status.failure.as_ref().map(error_to_js))
         .with_some("group", status.group.as_ref().map(group_to_js))
+        .done()
+}
+
+fn compacted_to_js(compacted: &Compacted) -> JsValue {
+    Effect::plain()
+        .with("folded", frontier_to_js(&compacted.folded))
+        .with("trimmed", frontier_to_js(&compacted.trimmed))
+        .with("unfoldedEntries", compacted.unfolded_entries as f64)
+        .with("folds", compacted.folds as f64)
+        .with("squashes", compacted.squashes as f64)
+        .with("givenUp", compacted.given_up as f64)
         .done()
 }
 

@@ -51,6 +51,17 @@ export interface Answer {
   readonly names?: readonly string[];
 }
 
+/** What a node is made for. */
+export interface NodeOptions {
+  readonly database: string;
+  /** Its part in a group, if it has one. */
+  readonly membership: Membership | undefined;
+  /** How much it keeps, as wasm takes it. */
+  readonly retention: string;
+  /** Where files are, if not in its own storage, and for how long they outlive the last reference. */
+  readonly files: Pick<NodeFilesParts, "bucket" | "retentionMs">;
+}
+
 /** One instance of a node. */
 export class NodeHost {
   readonly connections: Connections;
@@ -76,13 +87,7 @@ export class NodeHost {
   readonly #gather = new Gather(() => this.#drain());
 
   /** Makes the instance, and goes on with the connections that outlived the one before. */
-  constructor(
-    ctx: EdgeContext,
-    module: WebAssembly.Module,
-    database: string,
-    membership: Membership | undefined,
-    files: Pick<NodeFilesParts, "bucket" | "retentionMs">,
-  ) {
+  constructor(ctx: EdgeContext, module: WebAssembly.Module, { database, membership, retention, files }: NodeOptions) {
     this.#ctx = ctx;
     this.#alarms = new Alarms(ctx.storage);
     this.#database = database;
@@ -92,7 +97,7 @@ export class NodeHost {
     this.#events = new Events(database, membership?.me ?? "");
     this.#instance = new Instance(createGlue, module);
     this.#instance.onDeath = (cause) => this.#fail(cause);
-    this.#node = this.#instance.call(() => make(this.#instance.glue, membership));
+    this.#node = this.#instance.call(() => make(this.#instance.glue, membership, retention));
     this.member = membership && new Member(membership, this, () => this.status().group?.leader);
     const { storage } = ctx;
     const leader = () => this.status().group?.leader;
@@ -158,6 +163,11 @@ export class NodeHost {
     return this.#instance.call(() => this.#node.restoration(now, then, client));
   }
 
+  /** What the instance has taken in memory at most. */
+  get memoryBytes(): number {
+    return this.#instance.memoryBytes;
+  }
+
   /** Figures for an operator. */
   status(): NodeStatus {
     return this.#instance.call(() => this.#node.status(Date.now())) as NodeStatus;
@@ -171,6 +181,7 @@ export class NodeHost {
       member: this.member?.membership.me ?? "",
       status: this.status(),
       storageBytes: this.#storageBytes,
+      memoryBytes: this.memoryBytes,
       events: this.#events.counts,
     };
   }
@@ -279,10 +290,10 @@ export class NodeHost {
   }
 }
 
-function make(glue: Glue, membership: Membership | undefined): Node {
+function make(glue: Glue, membership: Membership | undefined, retention: string): Node {
   const [generation] = crypto.getRandomValues(new BigUint64Array(1)) as unknown as [bigint];
   try {
-    return new glue.Node(generation, membership && describe(membership.group, membership.me));
+    return new glue.Node(generation, membership && describe(membership.group, membership.me), retention);
   } catch (error) {
     if (!isCoded(error)) throw error;
     // Of those who wrote the configuration, not of whoever asks.

@@ -11,6 +11,7 @@ export interface Figures {
   readonly member: string;
   readonly status: NodeStatus;
   readonly storageBytes: number;
+  readonly memoryBytes: number;
   readonly events: ReadonlyMap<string, number>;
 }
 
@@ -57,7 +58,14 @@ const FAMILIES: readonly Family[] = [
   counter("entries_committed_total", "Entries committed", ({ status }) => [[Number(status.entriesCommitted)]]),
   counter("events_total", "Events, by kind", ({ events }) => [...events].map(([event, count]) => [count, { event }])),
   gauge("connections", "Replicas that are connected", ({ status }) => [[status.connections]]),
+  gauge("folded_entries", "Entries up to which the log is folded into runs", ({ status }) => [[entries(status.compacted.folded)]]),
+  gauge("trimmed_entries", "Entries up to which the log is trimmed", ({ status }) => [[entries(status.compacted.trimmed)]]),
+  gauge("unfolded_entries", "Entries that are not folded yet", ({ status }) => [[status.compacted.unfoldedEntries]]),
+  counter("folds_total", "Steps that folded a part of the log", ({ status }) => [[status.compacted.folds]]),
+  counter("squashes_total", "Snapshots of documents that were made", ({ status }) => [[status.compacted.squashes]]),
+  counter("squashes_given_up_total", "Attempts at a snapshot that were given up", ({ status }) => [[status.compacted.givenUp]]),
   gauge("storage_bytes", "What the node takes on disk", ({ storageBytes }) => [[storageBytes]]),
+  gauge("memory_bytes", "What the node's instance of wasm takes in memory, which never shrinks", ({ memoryBytes }) => [[memoryBytes]]),
 ];
 
 /** Weak: an object that the platform puts to sleep must not be kept in memory for its figures. */

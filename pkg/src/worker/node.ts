@@ -106,7 +106,8 @@ export class HeadwaterNode extends Base {
   #host(database = databaseOf(this.#ctx.storage.sql) ?? ""): NodeHost {
     if (this.#begun !== undefined) return this.#begun;
     const membership = membershipOf(this.#ctx.id, this.#env, database);
-    this.#begun = new NodeHost(this.#ctx, module, database, membership, deploymentOf(this.#env).files);
+    const { files, retention } = deploymentOf(this.#env);
+    this.#begun = new NodeHost(this.#ctx, module, { database, membership, retention, files });
     keepDatabase(this.#ctx.storage.sql, database);
     return this.#begun;
   }
@@ -209,7 +210,9 @@ export class HeadwaterNode extends Base {
     const host = this.#host(database);
     // If it cannot read its storage, that is its status.
     await host.query(undefined, NOTHING).catch(() => undefined);
-    const figures = { sockets: this.#ctx.getWebSockets().length, storageBytes: host.store.bytes, files: host.files.tables.totals() };
+    const { store, memoryBytes, files } = host;
+    const sizes = { storageBytes: store.bytes, tables: store.sizes(), memoryBytes, files: files.tables.totals() };
+    const figures = { sockets: this.#ctx.getWebSockets().length, ...sizes };
     return json(statusOf(host.status(), { ...figures, instance: this.#instance }));
   }
 }

@@ -1,4 +1,4 @@
-/** What the worker's bindings say of groups, read once for each environment that the platform hands out. */
+/** What the worker's bindings say of its nodes and their groups, read once for each environment that the platform hands out. */
 
 import { HeadwaterError, malformed } from "../../errors.js";
 import { known } from "../../options.js";
@@ -7,6 +7,7 @@ import type { Bucket } from "../files/chunks.js";
 import { DurableObjectLeaseStore } from "../lease/durable-object-store.js";
 import { EtcdLeaseStore, type EtcdLeaseStoreOptions } from "../lease/etcd-store.js";
 import type { LeaseStore } from "../lease/lease-store.js";
+import { nodeRetentionOf } from "../retention.js";
 import { type GroupConfig, parseGroup } from "./config.js";
 import type { NodeNamespace } from "./objects.js";
 
@@ -24,7 +25,7 @@ interface Bindings {
   readonly HEADWATER_FILES_RETENTION_MS?: unknown;
 }
 
-/** How this worker's nodes belong together. */
+/** How this worker's nodes belong together, and how much they keep. */
 export interface Deployment {
   /** Without it every node leads alone. */
   readonly group: GroupConfig | undefined;
@@ -34,6 +35,8 @@ export interface Deployment {
   readonly leases: LeaseStore | undefined;
   /** Where files are, if not in the objects' own storage, and for how long they outlive the last reference. */
   readonly files: { readonly bucket: Bucket | undefined; readonly retentionMs: number };
+  /** How much its nodes keep, as wasm takes it. */
+  readonly retention: string;
 }
 
 const deployments = new WeakMap<object, Deployment>();
@@ -58,12 +61,13 @@ export function nodesOf(env: object, binding = NODES): NodeNamespace {
 function read(env: Bindings): Deployment {
   const secret = isSet(env.HEADWATER_NODE_SECRET) ? secretOf(env.HEADWATER_NODE_SECRET) : undefined;
   const files = { bucket: env.HEADWATER_FILES ?? undefined, retentionMs: retentionOf(env.HEADWATER_FILES_RETENTION_MS) };
-  if (!isSet(env.HEADWATER_GROUP)) return { group: undefined, secret, leases: undefined, files };
+  const retention = nodeRetentionOf(env as Record<string, unknown>);
+  if (!isSet(env.HEADWATER_GROUP)) return { group: undefined, secret, leases: undefined, files, retention };
   const group = parseGroup(env.HEADWATER_GROUP);
   if (group.self !== undefined && secret === undefined) {
     throw malformed("HEADWATER_GROUP names self, so that members meet over the network: set HEADWATER_NODE_SECRET as well");
   }
-  return { group, secret, leases: leasesOf(env, group), files };
+  return { group, secret, leases: leasesOf(env, group), files, retention };
 }
 
 function secretOf(given: unknown): string {
