@@ -53,6 +53,7 @@ mod tests {
             merge_bytes: 6,
             log_entries_min: 7,
             log_entries_max: 8,
+            ..Retention::default()
         };
         assert_eq!(parse(given), Ok(all));
         for line in ["foldRows", "foldRows x", "foldRows -1", "rows 1", " 1"] {
