@@ -271,6 +271,19 @@ fn when_everything_is_compacted_the_node_has_nothing_to_do() {
 }
 
 #[test]
+fn what_a_checkpoint_has_passed_before_it_was_folded_is_folded_after_a_restart() {
+    let lazy = Retention { fold_rows: 1 << 20, ..eager() };
+    let mut world = world(lazy, 1, &["a"]);
+    write_rows(&mut world, "a", 0..300);
+    world.node.retain(eager());
+    world.restart_node();
+    world.advance(1_000);
+    let status = world.node.node.status().compacted;
+    assert!(status.unfolded_entries < 4, "{status:?}");
+    assert_eq!(queried(&mut world, "a"), expected("a", 0..300));
+}
+
+#[test]
 fn runs_that_grow_old_are_squashed_by_a_sweep_and_then_the_node_is_quiet() {
     let hour = Millis(3_600_000);
     let mut world = world(Retention { history: hour, history_bytes: 1 << 20, ..eager() }, 1, &["a"]);

@@ -193,6 +193,7 @@ impl Node {
     fn loaded(&mut self, now: Millis) {
         let epoch = self.log.epoch;
         self.log.begin_epoch(epoch);
+        self.count_unfolded();
         self.begin_group(now);
         if self.group.is_none() {
             self.visible = self.log.held.clone();

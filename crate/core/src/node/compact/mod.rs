@@ -153,6 +153,12 @@ impl Node {
         self.compactor.tail_bytes += bytes;
     }
 
+    /// The log has been read from the checkpoint on. What is before it and not folded counts as if each entry had a row.
+    pub(super) fn count_unfolded(&mut self) {
+        let entries = self.log.checkpointed.entries_beyond(&self.compactor.folded);
+        self.compactor.tail_rows += usize::try_from(entries).unwrap_or(usize::MAX);
+    }
+
     /// What nobody can take back any more, and everybody is shown.
     pub(super) fn foldable(&self) -> Frontier {
         match self.group {
