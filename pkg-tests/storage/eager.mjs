@@ -15,7 +15,8 @@ export const EAGER = {
 };
 
 const EDITS_A_TURN = 8;
-const EDITS_AHEAD = 512;
+/** Few enough for a row of the log to hold a moment and no more, so that checkpoints are due and the log is trimmed. */
+const EDITS_AHEAD = 64;
 const COMPACTED_MS_MAX = 120_000;
 
 /**
@@ -31,7 +32,7 @@ export async function client(owner, database, url) {
 }
 
 /**
- * Types edits, each a write of its own, no further ahead of the leader than a few hundred.
+ * Types edits, each a write of its own, no further ahead of the leader than a few dozen.
  * @param {import("headwater").Document} doc
  * @param {readonly import("../harness/trace.mjs").Edit[]} edits
  */
