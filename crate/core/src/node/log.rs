@@ -14,6 +14,8 @@ use crate::limits::{BATCH_BYTES_TARGET, BATCH_WRITES_MAX};
 use crate::segment::Segment;
 use crate::store::{self, StoreOp, Table};
 
+/// The weight of a row that counts as one.
+const CHECKPOINT_ROW_BYTES: usize = 4 << 10;
 const FENCE: &str = "fence";
 
 #[derive(Default)]
@@ -79,8 +81,10 @@ impl Log {
 
     /// Rows come into storage; whether it is time for a checkpoint along with them. The origin table knows writes as soon as
     /// they gather: stored before they are, it would take their repeats for done.
-    pub(super) fn is_checkpoint_due(&mut self, rows: usize, rows_max: u64) -> bool {
-        self.rows_since_checkpoint += rows as u64;
+    pub(super) fn is_checkpoint_due(&mut self, segments: &[Segment], rows_max: u64) -> bool {
+        // A heavy row counts as several: what is kept of the log is bounded in bytes as well.
+        let rows = segments.iter().map(|segment| 1 + segment.batch.weight() / CHECKPOINT_ROW_BYTES);
+        self.rows_since_checkpoint += rows.sum::<usize>() as u64;
         let is_due = self.rows_since_checkpoint >= rows_max && !self.is_gathering();
         if is_due {
             self.rows_since_checkpoint = 0;
@@ -134,7 +138,7 @@ impl Node {
             ops.extend(self.cut_row());
             ops.extend(self.mark());
         }
-        if self.log.is_checkpoint_due(segments.len(), self.config.retention.checkpoint_rows) {
+        if self.log.is_checkpoint_due(&segments, self.config.retention.checkpoint_rows) {
             ops.extend(load::checkpoint(self));
         }
         let round = self.next_round();

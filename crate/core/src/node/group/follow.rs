@@ -206,7 +206,7 @@ impl Node {
         if !segments.is_empty() {
             ops.extend(self.mark());
         }
-        if !segments.is_empty() && self.log.is_checkpoint_due(segments.len(), self.config.retention.checkpoint_rows) {
+        if !segments.is_empty() && self.log.is_checkpoint_due(&segments, self.config.retention.checkpoint_rows) {
             ops.extend(load::checkpoint(self));
         }
         Ok((ops, segments))
