@@ -60,6 +60,8 @@ pub(super) enum Reader {
     Call(u64),
     /// A copy for a member.
     Copy(MemberName),
+    /// Whoever found something missing.
+    Doubt(Error),
 }
 
 impl Node {
@@ -162,6 +164,7 @@ impl Node {
             Reader::Member(name) => return self.feed_rows(&name, rows),
             Reader::Call(call) if after < self.compactor.trimmed.lsn(epoch) => return self.refuse_fetch(call),
             Reader::Call(call) => return self.answer_fetch(call, rows),
+            Reader::Doubt(error) => return self.doubted(error, &rows),
             Reader::Copy(name) => return self.copy_read(&name, rows),
             Reader::Filling { conn, group } => return self.fill_read(conn, group, &rows),
             Reader::Content(reading) => return self.content_read(*reading, &rows),
@@ -172,7 +175,7 @@ impl Node {
         let segments: Result<Vec<Segment>, Error> = rows.iter().map(|row| Segment::from_bytes(&row.value)).collect();
         match segments {
             Err(error) => {
-                self.fail(Error::new(Code::Corrupt, format!("the log does not read back: {}", error.message)));
+                self.doubt_storage("the log does not read back", &error);
             }
             // What was to be read has been trimmed meanwhile: it is to be had from what is kept of the documents.
             Ok(segments)
@@ -181,10 +184,10 @@ impl Node {
                 self.log_is_trimmed(reader);
             }
             Ok(segments) if segments.is_empty() => {
-                self.fail(Error::new(Code::Corrupt, "the log ends before its last committed entry"));
+                self.doubt_storage("the log", &Error::malformed("it ends before its last committed entry"));
             }
             Ok(segments) if has_gap(after, &segments) => {
-                self.fail(Error::new(Code::Corrupt, format!("a log row is missing after entry {after}")));
+                self.doubt_storage("the log", &Error::malformed(format!("a log row is missing after entry {after}")));
             }
             Ok(segments) => match reader {
                 Reader::Group { conn, group } => self.send_page(conn, group, segments),

@@ -59,9 +59,7 @@ impl Node {
                 reading.read.clear();
                 self.next_content(reading);
             }
-            Err(error) => {
-                self.fail(Error::new(Code::Corrupt, format!("storage does not read back: {}", error.message)))
-            }
+            Err(error) => self.doubt_storage("storage does not read back", &error),
         }
     }
 

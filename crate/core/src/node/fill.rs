@@ -105,7 +105,7 @@ impl Node {
         };
         match taken {
             Err(error) => {
-                self.fail(Error::new(Code::Corrupt, format!("storage does not read back: {}", error.message)));
+                self.doubt_storage("storage does not read back", &error);
             }
             Ok(Taken::Nothing) => self.fill(conn, group),
             Ok(Taken::Contents(contents)) => {

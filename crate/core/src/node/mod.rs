@@ -18,6 +18,7 @@ mod compact;
 mod concerns;
 mod conn;
 mod content;
+mod doubt;
 mod fill;
 pub mod group;
 mod history;

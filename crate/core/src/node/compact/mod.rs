@@ -11,7 +11,7 @@ mod squash;
 mod sweep;
 
 use super::{Node, Phase};
-use crate::error::{Code, Error};
+use crate::error::Error;
 use crate::frontier::Frontier;
 use crate::ids::{DocName, Lsn, Millis, Token};
 use crate::limits::{CHECKPOINT_ROWS, SQUASHES_WAITING_MAX};
@@ -217,7 +217,7 @@ impl Node {
             Work::Sweeping(sweep) => self.sweep_read(sweep, rows),
         };
         if let Err(error) = result {
-            self.fail(Error::new(Code::Corrupt, format!("storage does not read back: {}", error.message)));
+            self.doubt_storage("storage does not read back", &error);
         }
         true
     }
@@ -278,6 +278,17 @@ impl Node {
         compactor.trimmed = Frontier::decode(value)?;
         compactor.attempt = squash::decode_attempt(value)?;
         value.end()
+    }
+
+    /// Whether storage is compacted as far as this instance knows; anything else is another one's work.
+    pub(super) fn is_compacted_so(&self, stored: &[u8]) -> bool {
+        let mut value = Reader::new(stored);
+        let mut read = || {
+            let (_, last_number, _) = (value.byte()?, value.uint()?, value.uint()?);
+            Ok::<_, Error>((last_number, Frontier::decode(&mut value)?, Frontier::decode(&mut value)?))
+        };
+        let Compactor { last_number, folded, trimmed, .. } = &self.compactor;
+        read().is_ok_and(|stored| stored == (*last_number, folded.clone(), trimmed.clone()))
     }
 
     /// Figures for an operator.

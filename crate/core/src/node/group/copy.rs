@@ -24,6 +24,9 @@ const TABLES: [Table; 2] = [Table::Contents, Table::Docs];
 /// How much of it one call has.
 const PAGE: (usize, usize) = (512, 512 << 10);
 
+/// For how long one member's copy keeps others from sending theirs, after each part.
+const SOURCE_MS: u64 = 10_000;
+
 /// A copy for a member.
 pub(super) enum Copying {
     /// Everything up to here is to be folded first: the member may have folded as much.
@@ -155,20 +158,27 @@ impl Node {
     }
 
     /// A part of a copy arrives.
-    pub(super) fn take_copy(&mut self, call: u64, epoch: Epoch, copy: Copy) {
+    pub(super) fn take_copy(&mut self, call: u64, from: &MemberName, epoch: Epoch, copy: Copy) {
         if epoch < self.g_ref().promised {
             return self.refuse_lower(call, epoch);
         }
         let is_copying = self.compactor.is_copying;
-        let refusal = if self.g_ref().is_leading() {
+        let now = self.g_ref().now;
+        let source = self.g_ref().copied_from.as_ref();
+        let is_source = source.is_some_and(|(source, _)| source == from);
+        let is_others = source.is_some_and(|(source, at)| source != from && now.since(*at).0 < SOURCE_MS);
+        // One of several leaders goes on leading: what it alone has stays in its log.
+        let refusal = if self.g_ref().is_leading() && !self.is_multi() {
             Some(Error::new(Code::Internal, "a leader takes no copy of another member"))
+        } else if copy.is_first && is_others {
+            Some(Error::new(Code::Busy, "another member sends a copy already"))
         } else if copy.is_first && (!self.compactor.is_idle() || !self.g_ref().storing.is_empty()) {
             Some(Error::new(Code::Busy, "this member is writing; send the copy again"))
         } else if copy.is_first && !is_copying && self.log.held.dominates_epochs(&copy.folded) {
             Some(Error::new(Code::Busy, "this member holds as much as the copy"))
         } else if !copy.folded.dominates_epochs(&self.compactor.folded) {
             Some(Error::new(Code::Busy, "this member has folded more than the copy holds; send it again"))
-        } else if !copy.is_first && !is_copying {
+        } else if !(copy.is_first || is_copying && is_source) {
             Some(Error::new(Code::Resume, "this copy's beginning is not here; send it again"))
         } else {
             None
@@ -176,6 +186,7 @@ impl Node {
         if let Some(error) = refusal {
             return self.refuse_call(call, error);
         }
+        self.g().copied_from = Some((from.clone(), now));
         let mut ops: Vec<StoreOp> = Vec::new();
         if epoch > self.g_ref().promised {
             self.step_down();

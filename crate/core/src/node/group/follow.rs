@@ -97,7 +97,7 @@ impl Node {
         }
         match ask {
             Ask::Append(append) => self.take_rows(call, from, epoch, append),
-            Ask::Copy(copy) => self.take_copy(call, epoch, copy),
+            Ask::Copy(copy) => self.take_copy(call, &from, epoch, copy),
             Ask::Promise => self.take_promise(call, epoch),
             Ask::Fetch { of, after } => match self.held(of) > after {
                 true => self.read_log_after(of, after, Reader::Call(call)),

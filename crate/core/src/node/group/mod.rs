@@ -142,6 +142,8 @@ pub(super) struct Group {
     now: Millis,
     merged_entries: u64,
     elections: u64,
+    /// Who sends a copy, and when its last part came.
+    copied_from: Option<(MemberName, Millis)>,
 }
 
 impl Group {
@@ -177,6 +179,7 @@ impl Group {
             now: Millis(0),
             merged_entries: 0,
             elections: 0,
+            copied_from: None,
             config,
         }
     }
