@@ -214,6 +214,31 @@ fn a_large_snapshot_comes_in_chunks_with_progress_and_goes_on_in_the_middle() {
 }
 
 #[test]
+fn a_node_that_sleeps_between_chunks_goes_on_with_the_next_one() {
+    let mut world = world(eager(), 1, &["large", "other"]);
+    let (_, contents) = large(&mut world);
+    let fresh = world.add(&["large", "other"]);
+    for _ in 0..100 {
+        if !world.step() {
+            break;
+        }
+        let now = world.now;
+        // Once some of it is there and not all.
+        if world.clients[fresh].progress.last().is_some_and(|(_, received, total)| received < total) {
+            world.node.hibernate(now);
+        }
+    }
+    world.settle();
+    let heard = world.heard(fresh);
+    assert_eq!(world.content(fresh, "large"), contents);
+    let sent = chunks(&heard);
+    let mut once = sent.clone();
+    once.dedup();
+    assert_eq!(sent, once, "chunks came again");
+    assert!(sent.len() > 16, "it was one burst: {sent:?}");
+}
+
+#[test]
 fn a_snapshot_that_is_replaced_while_it_is_sent_is_sent_anew() {
     let mut world = world(eager(), 1, &["large"]);
     let (piece, mut contents) = large(&mut world);

@@ -191,7 +191,13 @@ fn held(epoch: u64, leader: &str, f: Frontier) -> Result<Reply, Error> {
     Ok(Reply {
         epoch: Epoch(epoch),
         leader: Some(name(leader)),
-        answer: Answer::Held { frontier: f.clone(), applied: f, has_clients: false, is_joined: true },
+        answer: Answer::Held {
+            frontier: f.clone(),
+            applied: f,
+            has_clients: false,
+            is_joined: true,
+            needs_copy: false,
+        },
     })
 }
 fn off() -> Result<Reply, Error> {

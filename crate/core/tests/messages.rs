@@ -54,7 +54,13 @@ fn answers() -> Vec<Answer> {
     let rejected = Outcome::Rejected { origin: Origin(1), seq: Seq(2), error: error.clone() };
     let outcomes = vec![Outcome::Taken, rejected, Outcome::Closed { error: error.clone() }];
     vec![
-        Answer::Held { frontier: frontier.clone(), applied: Frontier::default(), has_clients: true, is_joined: false },
+        Answer::Held {
+            frontier: frontier.clone(),
+            applied: Frontier::default(),
+            has_clients: true,
+            is_joined: false,
+            needs_copy: true,
+        },
         Answer::Rows { rows: vec![vec![5; 300]] },
         Answer::Misses { is_missed: true },
         Answer::Forwarded { outcomes },

@@ -76,7 +76,7 @@ fn a_connection_of_an_older_attachment_goes_on_and_resumes_when_it_signals() {
     let conn = world.clients[0].conn.unwrap();
     // Version 1 had no origin: its eight bytes stand behind the version and whether it was greeted.
     let mut state = world.node.attached[&conn].clone();
-    assert_eq!((state[0], &state[2..10]), (2, &world.clients[0].origin.0.to_le_bytes()[..]));
+    assert_eq!((state[0], &state[2..10]), (3, &world.clients[0].origin.0.to_le_bytes()[..]));
     state[0] = 1;
     state.drain(2..10);
     world.node.attached.insert(conn, state);

@@ -19,7 +19,8 @@ const BOUNDS: Readonly<Record<string, Bound>> = {
   HEADWATER_LOG_ENTRIES_MIN: { name: "logEntriesMin", min: 0, max: Number.MAX_SAFE_INTEGER },
   HEADWATER_LOG_ENTRIES_MAX: { name: "logEntriesMax", min: 1, max: Number.MAX_SAFE_INTEGER },
   HEADWATER_FOLD_ROWS: { name: "foldRows", min: 1, max: 4096 },
-  HEADWATER_FOLD_BYTES: { name: "foldBytes", min: 1024, max: 8 * MIB },
+  // A run is one row, of a page and a log row at most.
+  HEADWATER_FOLD_BYTES: { name: "foldBytes", min: 1024, max: MIB / 2 },
   HEADWATER_SQUASH_BYTES: { name: "squashBytes", min: 1, max: 16 * MIB },
 };
 

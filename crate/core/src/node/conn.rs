@@ -11,7 +11,9 @@ use crate::limits::{ATTACHMENT_BYTES_MAX, BARRIERS_PER_CONNECTION_MAX, SUBSCRIPT
 use crate::sorted::{Map, Set};
 use crate::wire::{Reader, Writer};
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
+/// Left by nodes that kept nothing of what is kept of documents: such a group begins anew.
+const VERSION_WITHOUT_FILLING: u8 = 2;
 /// Left by nodes that kept no origin: whoever slept with it goes on, and is asked to come anew if it signals.
 const VERSION_WITHOUT_ORIGIN: u8 = 1;
 
@@ -53,7 +55,7 @@ pub(super) struct Group {
     pub(super) credit: i64,
     /// Whether rows for it are being read.
     pub(super) is_reading: bool,
-    /// How far its documents have been sent as what is kept of them. After a sleep it begins anew.
+    /// How far its documents have been sent as what is kept of them.
     pub(super) filling: Option<Filling>,
 }
 
@@ -89,6 +91,8 @@ impl Conn {
         for (id, group) in self.groups.iter() {
             group.at.encode(out.uint(*id).uint(group.credit.max(0) as u64));
             encode_docs(&mut out, &group.docs);
+            out.byte(u8::from(group.filling.is_some()));
+            group.filling.iter().for_each(|filling| filling.encode(&mut out));
         }
         out.uint(barriers.clone().count() as u64);
         for (id, frontier) in barriers {
@@ -100,11 +104,11 @@ impl Conn {
     fn decode(bytes: &[u8]) -> Result<(Self, Vec<(u64, Frontier)>), Error> {
         let mut input = Reader::new(bytes);
         let version = input.byte()?;
-        if version != VERSION && version != VERSION_WITHOUT_ORIGIN {
+        if !(VERSION_WITHOUT_ORIGIN..=VERSION).contains(&version) {
             return Err(Error::malformed("the connection's state is of another version"));
         }
         let mut conn = Conn { is_greeted: input.byte()? == 1, ..Conn::default() };
-        if version == VERSION {
+        if version > VERSION_WITHOUT_ORIGIN {
             conn.origin = input.origin()?;
         }
         conn.last_group = input.uint()?;
@@ -116,7 +120,13 @@ impl Conn {
             let (id, credit) = (input.uint()?, input.uint()? as i64);
             let at = Frontier::decode(&mut input)?;
             let docs = decode_docs(&mut input)?;
-            conn.groups.insert(id, Group { docs, at, credit, is_reading: false, filling: None });
+            let mut filling = None;
+            if version > VERSION_WITHOUT_FILLING && input.byte()? == 1 {
+                let (begun, have) = Filling::decode(&mut input)?;
+                filling = Some(begun);
+                have.into_iter().for_each(|(doc, have)| _ = conn.have.insert(doc, have));
+            }
+            conn.groups.insert(id, Group { docs, at, credit, is_reading: false, filling });
         }
         let mut barriers = Vec::new();
         for _ in 0..input.count("barriers", BARRIERS_PER_CONNECTION_MAX)? {

@@ -12,9 +12,13 @@ use crate::error::{Code, Error};
 use crate::frame::{Content, NodeFrame};
 use crate::frontier::Frontier;
 use crate::ids::{ConnId, DocName, Epoch, Lsn};
-use crate::limits::{BATCH_BYTES_TARGET, CONTENT_CHUNK_BYTES};
+use crate::limits::{BATCH_BYTES_TARGET, CONTENT_CHUNK_BYTES, DOC_NAME_BYTES_MAX};
 use crate::store::{Row, Scan};
+use crate::wire::{Reader as Input, Writer};
 use std::rc::Rc;
+
+/// A document of which the replica has a part of a snapshot: its checksum, and how many bytes.
+type Have = (DocName, (u64, u64));
 
 /// How far a group's documents have been sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,6 +47,37 @@ enum Step {
     Plan,
     Chunk(u64),
     Run(usize),
+}
+
+impl Filling {
+    /// What is worth keeping across a sleep: where it was, and how much of a snapshot has been sent.
+    pub(super) fn encode(&self, out: &mut Writer) {
+        self.target.encode(out);
+        out.text(self.after.as_ref().map_or("", |after| after.as_str()));
+        let partial = self.doc.as_ref().and_then(|doc| match (&doc.plan.snapshot, doc.step) {
+            (Some(snapshot), Step::Chunk(chunk)) if chunk > 0 => Some((&doc.name, snapshot.checksum, chunk)),
+            _ => None,
+        });
+        match partial {
+            None => out.byte(0),
+            Some((name, checksum, chunk)) => out.byte(1).text(name.as_str()).fixed(checksum).uint(chunk),
+        };
+    }
+
+    /// Reads what `encode` wrote, and what the replica has of a snapshot by then.
+    pub(super) fn decode(input: &mut Input<'_>) -> Result<(Self, Option<Have>), Error> {
+        let target = Frontier::decode(input)?;
+        let after = Some(input.text("a document name", DOC_NAME_BYTES_MAX)?).filter(|name| !name.is_empty());
+        let after = after.map(DocName::parse).transpose()?;
+        let have = match input.byte()? {
+            0 => None,
+            _ => {
+                let (name, checksum, chunk) = (input.doc_name()?, input.fixed()?, input.uint()?);
+                Some((name, (checksum, chunk.saturating_mul(CONTENT_CHUNK_BYTES as u64))))
+            }
+        };
+        Ok((Self { target, after, ..Self::default() }, have))
+    }
 }
 
 impl Node {
@@ -89,6 +124,11 @@ impl Node {
 
     /// What is kept of the next document has been read.
     pub(super) fn fill_read(&mut self, conn: ConnId, group: u64, rows: &[Row]) {
+        self.fill_with(conn, group, rows);
+        self.attach_if_changed(conn);
+    }
+
+    fn fill_with(&mut self, conn: ConnId, group: u64, rows: &[Row]) {
         let Some(state) = self.conns.get_mut(&conn) else { return };
         let have = &mut state.have;
         let Some(waiting) = state.groups.get_mut(&group) else { return };
@@ -154,6 +194,7 @@ impl Node {
     fn send_filling(&mut self, conn: ConnId, group: u64, frame: impl FnOnce(u64) -> NodeFrame) {
         if let Some(waiting) = self.conns.get_mut(&conn).and_then(|state| state.groups.get_mut(&group)) {
             waiting.credit -= 1;
+            self.conn(conn).is_changed = true;
             self.send(conn, &frame(group));
         }
     }

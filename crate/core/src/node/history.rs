@@ -75,6 +75,11 @@ impl Node {
                 Ok(at) => self.read_at(id, doc, at),
                 Err(error) => self.outputs.push_back(Output::Answer { query: id, result: Err(error) }),
             },
+            (_, Some(At::Time(unix))) if unix.after(Millis(MARKS_KEPT_MS)) < self.now => {
+                let message = "nothing is kept of what this node showed so long ago; read as of a later time";
+                let result = Err(Error::new(Code::BookmarkLost, message));
+                self.outputs.push_back(Output::Answer { query: id, result });
+            }
             (doc, Some(At::Time(unix))) => {
                 self.waiters.begin_reading(id);
                 let from = time_key(unix.since(Millis(MARK_EVERY_MS)).after(Millis(1)));

@@ -97,7 +97,7 @@ impl World {
             (Bug::SealTooSmall, Ask::Promise) => {
                 // It holds what the candidate does, so that nothing more is to be proved.
                 let (frontier, applied) = (self.members[call.from].held.clone(), Frontier::default());
-                Answer::Held { frontier, applied, has_clients: false, is_joined: true }
+                Answer::Held { frontier, applied, has_clients: false, is_joined: true, needs_copy: false }
             }
             (Bug::BarrierFromHearsay, Ask::Barrier { .. }) => Answer::At { frontier: self.shown_by(call.to) },
             _ => return None,

@@ -6,7 +6,7 @@ use super::{Node, Work, missing, plan_in, plan_scan, run_scan};
 use crate::error::Error;
 use crate::frontier::Frontier;
 use crate::ids::{DocName, Epoch, Lsn, Millis};
-use crate::limits::{FOLD_DOCS_MAX, RUN_BYTES_TARGET};
+use crate::limits::{BATCH_BYTES_TARGET, FOLD_DOCS_MAX, RUN_BYTES_TARGET, RUNS_MAX};
 use crate::segment::Segment;
 use crate::sorted::Map;
 use crate::store::{self, Row, Scan, StoreOp, Table};
@@ -20,8 +20,8 @@ pub(super) struct Fold {
     rows: usize,
     bytes: usize,
     docs: Vec<(DocName, Vec<Entry>)>,
-    /// The plan of the first of them, while its last run is read.
-    plan: Option<Plan>,
+    /// The plan of the last of them, and which of its runs the new entries join, while that is read.
+    plan: Option<(Plan, usize)>,
     ops: Vec<StoreOp>,
     /// Documents with much to squash.
     large: Vec<DocName>,
@@ -52,25 +52,23 @@ impl Node {
                 self.compactor.stuck_at = Some(self.foldable());
                 return Ok(());
             }
-        } else if let Some(plan) = fold.plan.take() {
+        } else if let Some((plan, run)) = fold.plan.take() {
             let (name, more) = fold.docs.pop().expect("its plan was read");
-            let number = plan.runs.last().map_or(0, |run| run.number);
-            let row = rows.first().ok_or_else(|| missing(&name, number))?;
+            let row = rows.first().ok_or_else(|| missing(&name, plan.runs[run].number))?;
             let mut entries = run::from_bytes(&row.value)?;
             entries.extend(more);
-            self.put_run(&mut fold, name, plan, entries, true);
+            self.put_run(&mut fold, name, plan, entries, Some(run));
         } else {
             let (name, entries) = fold.docs.last().expect("its plan was asked for");
             let plan = plan_in(rows)?;
-            if joins_last(&plan, fold.epoch, entries) {
-                let number = plan.runs.last().map_or(0, |run| run.number);
-                let scan = run_scan(name, number);
-                fold.plan = Some(plan);
+            if let Some(run) = joined(&plan, fold.epoch, entries) {
+                let scan = run_scan(name, plan.runs[run].number);
+                fold.plan = Some((plan, run));
                 self.compaction_scan(Work::Folding(fold), scan);
                 return Ok(());
             }
             let (name, entries) = fold.docs.pop().expect("looked at above");
-            self.put_run(&mut fold, name, plan, entries, false);
+            self.put_run(&mut fold, name, plan, entries, None);
         }
         match fold.docs.last() {
             Some((name, _)) => {
@@ -112,10 +110,10 @@ impl Node {
         Ok(())
     }
 
-    fn put_run(&mut self, fold: &mut Fold, name: DocName, mut plan: Plan, entries: Vec<Entry>, joins: bool) {
+    fn put_run(&mut self, fold: &mut Fold, name: DocName, mut plan: Plan, entries: Vec<Entry>, joins: Option<usize>) {
         let value = run::to_bytes(&entries);
         let (bytes, last) = (value.len(), entries.last().map_or(fold.through, |(lsn, _)| *lsn));
-        let number = match plan.runs.last_mut().filter(|_| joins) {
+        let number = match joins.map(|run| &mut plan.runs[run]) {
             Some(run) => {
                 (run.last, run.bytes, run.at) = (last, bytes, fold.now);
                 run.number
@@ -162,7 +160,9 @@ impl Node {
         compactor.stuck_at = None;
         compactor.folds += 1;
         self.count_tail();
-        fold.large.into_iter().for_each(|doc| self.want_squash(doc));
+        for doc in fold.large {
+            self.want_squash(doc);
+        }
     }
 }
 
@@ -175,7 +175,10 @@ impl Node {
     }
 }
 
-// Whether new entries are better kept in the row of those before them.
-fn joins_last(plan: &Plan, epoch: Epoch, entries: &[Entry]) -> bool {
-    plan.runs.last().is_some_and(|run| run.epoch == epoch && run.bytes + run::weight(entries) <= RUN_BYTES_TARGET)
+// The run in whose row new entries are better kept: the epoch's last one, if there is room. Runs of other epochs may be behind
+// it, since several leaders' logs are folded in turns. A document with too many runs gets longer ones.
+fn joined(plan: &Plan, epoch: Epoch, entries: &[Entry]) -> Option<usize> {
+    let last = plan.runs.iter().rposition(|run| run.epoch == epoch)?;
+    let target = if plan.runs.len() < RUNS_MAX { RUN_BYTES_TARGET } else { BATCH_BYTES_TARGET };
+    (plan.runs[last].bytes + run::weight(entries) <= target).then_some(last)
 }

@@ -113,7 +113,7 @@ pub(super) struct Compactor {
     /// Documents that have much to squash.
     wanted: Vec<DocName>,
     sweep_due: Option<Millis>,
-    attempt: Option<squash::Attempt>,
+    attempts: Vec<squash::Attempt>,
     folds: u64,
     squashes: u64,
     given_up: u64,
@@ -235,11 +235,14 @@ impl Node {
         true
     }
 
-    fn want_squash(&mut self, doc: DocName) {
+    fn want_squash(&mut self, doc: DocName) -> bool {
         let wanted = &mut self.compactor.wanted;
-        if wanted.len() < SQUASHES_WAITING_MAX && !wanted.contains(&doc) {
+        let is_known = wanted.contains(&doc);
+        let has_room = wanted.len() < SQUASHES_WAITING_MAX;
+        if !is_known && has_room {
             wanted.push(doc);
         }
+        is_known || has_room
     }
 
     fn compaction_scan(&mut self, work: Work, scan: Scan) {
@@ -262,7 +265,7 @@ impl Node {
         value.byte(VERSION).uint(last_number).uint(self.compactor.sweep_due.unwrap_or_default().0);
         folded.encode(&mut value);
         trimmed.encode(&mut value);
-        squash::encode_attempt(&mut value, self.compactor.attempt.as_ref());
+        squash::encode_attempts(&mut value, &self.compactor.attempts);
         StoreOp::Put { table: Table::Meta, key: store::meta_key(COMPACTED), value: value.0 }
     }
 
@@ -276,7 +279,7 @@ impl Node {
         compactor.sweep_due = Some(Millis(value.uint()?)).filter(|due| due.0 > 0);
         compactor.folded = Frontier::decode(value)?;
         compactor.trimmed = Frontier::decode(value)?;
-        compactor.attempt = squash::decode_attempt(value)?;
+        compactor.attempts = squash::decode_attempts(value)?;
         value.end()
     }
 

@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::frontier::Frontier;
 use crate::ids::{Epoch, Lsn, Millis};
-use crate::limits::{CONTENT_CHUNK_BYTES, RUNS_MAX};
+use crate::limits::CONTENT_CHUNK_BYTES;
 use crate::wire::{Reader, Writer};
 
 const VERSION: u8 = 1;
@@ -83,7 +83,7 @@ impl Plan {
                 frontier: Frontier::decode(&mut input)?,
             }),
         };
-        let runs = (0..input.count("runs of a document", RUNS_MAX * 2)?)
+        let runs = (0..input.count("runs of a document", usize::MAX)?)
             .map(|_| {
                 Ok(Run {
                     number: input.uint()?,

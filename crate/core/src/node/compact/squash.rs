@@ -26,18 +26,20 @@ pub(super) struct Attempt {
     at: Millis,
 }
 
-pub(super) fn encode_attempt(out: &mut Writer, attempt: Option<&Attempt>) {
-    match attempt {
-        None => out.byte(0),
-        Some(Attempt { doc, count, at }) => out.byte(1).text(doc.as_str()).uint(*count).uint(at.0),
-    };
+/// How many of them are remembered.
+const ATTEMPTS_KEPT: usize = 16;
+
+pub(super) fn encode_attempts(out: &mut Writer, attempts: &[Attempt]) {
+    out.uint(attempts.len() as u64);
+    for Attempt { doc, count, at } in attempts {
+        out.text(doc.as_str()).uint(*count).uint(at.0);
+    }
 }
 
-pub(super) fn decode_attempt(input: &mut Reader<'_>) -> Result<Option<Attempt>, Error> {
-    Ok(match input.byte()? {
-        0 => None,
-        _ => Some(Attempt { doc: input.doc_name()?, count: input.uint()?, at: Millis(input.uint()?) }),
-    })
+pub(super) fn decode_attempts(input: &mut Reader<'_>) -> Result<Vec<Attempt>, Error> {
+    (0..input.count("attempts to squash", ATTEMPTS_KEPT)?)
+        .map(|_| Ok(Attempt { doc: input.doc_name()?, count: input.uint()?, at: Millis(input.uint()?) }))
+        .collect()
 }
 
 /// A document on its way to its next snapshot.
@@ -90,8 +92,8 @@ impl Node {
     }
 
     pub(super) fn begin_squash(&mut self, doc: DocName, now: Millis) {
-        let attempts = self.compactor.attempt.as_ref().filter(|attempt| attempt.doc == doc);
-        if attempts.is_some_and(|a| a.count >= ATTEMPTS_MAX && now.since(a.at).0 < GIVEN_UP_MS) {
+        let attempt = self.compactor.attempts.iter().find(|attempt| attempt.doc == doc);
+        if attempt.is_some_and(|a| a.count >= ATTEMPTS_MAX && now.since(a.at).0 < GIVEN_UP_MS) {
             self.compactor.given_up += 1;
             return;
         }
@@ -132,9 +134,7 @@ impl Node {
                 let Some(runs) = self.squashable(&squash.plan, squash.now) else { return Ok(()) };
                 squash.runs = runs;
                 squash.step = Step::Begin;
-                let before = self.compactor.attempt.take().filter(|attempt| attempt.doc == squash.doc);
-                let count = before.map_or(0, |attempt| attempt.count) + 1;
-                self.compactor.attempt = Some(Attempt { doc: squash.doc.clone(), count, at: squash.now });
+                self.note_attempt(&squash, 1);
                 let row = self.compacted_row_now();
                 self.compaction_commit(Work::Squashing(squash), vec![row]);
                 return Ok(());
@@ -175,11 +175,21 @@ impl Node {
         let is_merged = merge.apply(updates).is_ok();
         if !is_merged {
             self.compactor.given_up += 1;
-            if let Some(attempt) = &mut self.compactor.attempt {
-                attempt.count = ATTEMPTS_MAX;
-            }
+            self.note_attempt(squash, ATTEMPTS_MAX);
+            let row = self.compacted_row_now();
+            self.compaction_commit(Work::Nothing, vec![row]);
         }
         is_merged
+    }
+
+    fn note_attempt(&mut self, squash: &Squash, more: u64) {
+        let attempts = &mut self.compactor.attempts;
+        let before = attempts.iter().position(|attempt| attempt.doc == squash.doc).map(|place| attempts.remove(place));
+        let count = before.map_or(0, |attempt| attempt.count) + more;
+        if attempts.len() >= ATTEMPTS_KEPT {
+            attempts.remove(0);
+        }
+        attempts.push(Attempt { doc: squash.doc.clone(), count, at: squash.now });
     }
 
     fn commit_squash(&mut self, mut squash: Squash) {
@@ -202,7 +212,7 @@ impl Node {
         let snapshot = Snapshot { number, frontier, bytes: bytes.len(), checksum: Checksum::of(&bytes) };
         let next = Plan { snapshot: Some(snapshot), runs: squash.plan.runs[squash.runs..].to_vec() };
         ops.push(StoreOp::Put { table: Table::Docs, key: store::doc_key(&doc), value: next.to_bytes() });
-        self.compactor.attempt = None;
+        self.compactor.attempts.retain(|attempt| attempt.doc != doc);
         let (folded, trimmed) = (self.compactor.folded.clone(), self.compactor.trimmed.clone());
         ops.push(self.compacted_row(&folded, &trimmed, number));
         squash.next = Some(next);
@@ -224,7 +234,7 @@ impl Node {
         self.compactor.work = Work::Squashing(squash);
     }
 
-    fn compacted_row_now(&self) -> StoreOp {
+    pub(super) fn compacted_row_now(&self) -> StoreOp {
         let compactor = &self.compactor;
         self.compacted_row(&compactor.folded, &compactor.trimmed, compactor.last_number)
     }

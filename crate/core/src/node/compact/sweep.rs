@@ -38,17 +38,23 @@ impl Node {
             let plan = Plan::from_bytes(&row.value)?;
             let name = std::str::from_utf8(&row.key).map_err(|_| Error::malformed("a document's name is not UTF-8"))?;
             if self.squashable(&plan, sweep.now).is_some() {
-                self.want_squash(DocName::parse(name)?);
+                // What does not fit now, the next sweep finds.
+                sweep.is_more |= !self.want_squash(DocName::parse(name)?);
             }
             sweep.is_more |= plan.runs.iter().any(|run| sweep.now.since(run.at) < history);
         }
         if let Some(last) = rows.last() {
             sweep.from = [last.key.as_slice(), &[0]].concat();
             self.compactor.work = Work::Sweeping(sweep);
-        } else if sweep.is_more {
+            return Ok(());
+        }
+        if sweep.is_more {
             // A fold may have set an earlier one meanwhile.
             self.compactor.sweep_due.get_or_insert(sweep.now.after(history));
         }
+        // Or the next start would sweep again.
+        let row = self.compacted_row_now();
+        self.compaction_commit(Work::Nothing, vec![row]);
         Ok(())
     }
 }

@@ -320,10 +320,11 @@ impl Node {
     pub(super) fn reply_held(&mut self, call: u64) {
         let has_clients = !self.conns.is_empty() || self.waiters.is_waiting();
         let (frontier, applied) = (self.log.held.clone(), self.visible.clone());
+        let needs_copy = self.compactor.is_copying;
         let group = self.g();
         group.told.answered = Some(group.now);
         let is_joined = group.is_joined;
-        self.reply(call, Answer::Held { frontier, applied, has_clients, is_joined });
+        self.reply(call, Answer::Held { frontier, applied, has_clients, is_joined, needs_copy });
     }
 
     // ---- the leader's word ----

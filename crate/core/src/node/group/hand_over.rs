@@ -177,7 +177,7 @@ impl Node {
             return false;
         }
         match (answer, &mut handing.step) {
-            (Ok(Answer::Held { frontier, is_joined: true, .. }), Step::Promising { theirs, .. })
+            (Ok(Answer::Held { frontier, is_joined: true, needs_copy: false, .. }), Step::Promising { theirs, .. })
                 if frontier.dominates_epochs(&handing.drained) =>
             {
                 *theirs = true;

@@ -156,6 +156,8 @@ pub enum Answer {
         has_clients: bool,
         /// Whether its promises count: a voter with fresh storage has to catch up first.
         is_joined: bool,
+        /// Whether what it keeps of documents is not whole, whatever its log holds: a copy of them has broken off.
+        needs_copy: bool,
     },
     /// To `Fetch`.
     Rows {
@@ -291,10 +293,10 @@ impl Reply {
         let mut out = Writer::default();
         out.byte(VERSION).uint(self.epoch.0).text(self.leader.as_ref().map_or("", MemberName::as_str));
         match &self.answer {
-            Answer::Held { frontier, applied, has_clients, is_joined } => {
+            Answer::Held { frontier, applied, has_clients, is_joined, needs_copy } => {
                 frontier.encode(out.byte(65));
                 applied.encode(&mut out);
-                out.byte(u8::from(*has_clients)).byte(u8::from(*is_joined));
+                out.byte(u8::from(*has_clients)).byte(u8::from(*is_joined)).byte(u8::from(*needs_copy));
             }
             Answer::Rows { rows } => encode_rows(out.byte(66), rows),
             Answer::Misses { is_missed } => {
@@ -324,6 +326,7 @@ impl Reply {
                 applied: Frontier::decode(&mut input)?,
                 has_clients: flag(&mut input)?,
                 is_joined: flag(&mut input)?,
+                needs_copy: flag(&mut input)?,
             },
             66 => Answer::Rows { rows: decode_rows(&mut input)? },
             67 => Answer::Misses { is_missed: flag(&mut input)? },

@@ -36,6 +36,8 @@ pub(super) struct Peer {
     pub(super) in_flight: Option<u64>,
     pub(super) is_reading: bool,
     pub(super) is_fetching: bool,
+    /// Whether what it keeps of documents is not whole.
+    needs_copy: bool,
     /// A copy of what is kept that it gets.
     pub(super) copying: Option<Copying>,
     /// Where several lead: the logs in which it stays behind although others should be sending them.
@@ -159,12 +161,15 @@ impl Node {
             return;
         }
         let is_trimmed = missing.is_some_and(|(epoch, after)| after < trimmed.lsn(epoch));
-        if is_trimmed && self.copy_to(name) {
+        let gets_copy = is_trimmed || peer.needs_copy;
+        if gets_copy && self.copy_to(name) {
             return;
         }
         let Some(peer) = self.g().peers.get_mut(name) else { return };
-        if let Some((epoch, after)) = missing.filter(|_| !is_trimmed) {
+        if !gets_copy {
             peer.copying = None;
+        }
+        if let Some((epoch, after)) = missing.filter(|_| !is_trimmed) {
             peer.is_reading = true;
             return self.read_log_after(epoch, after, Reader::Member(name.clone()));
         }
@@ -238,7 +243,7 @@ impl Node {
         let now = group.now;
         let Some(peer) = group.peers.get_mut(name) else { return };
         peer.in_flight = None;
-        let Ok(Answer::Held { frontier, applied, has_clients, is_joined }) = answer else {
+        let Ok(Answer::Held { frontier, applied, has_clients, is_joined, needs_copy }) = answer else {
             peer.failed = Some(sent);
             peer.failures = peer.failures.saturating_add(1);
             let pause = beat.saturating_mul(1 << peer.failures.min(6)).min(RETRY_MS_MAX) / 2;
@@ -247,6 +252,7 @@ impl Node {
             return self.watch_lag(name);
         };
         (peer.applied, peer.has_clients, peer.is_joined) = (applied, has_clients, is_joined);
+        peer.needs_copy = needs_copy;
         peer.confirmed = round.max(peer.confirmed);
         peer.confirmed_at = Some(sent).max(peer.confirmed_at);
         peer.holds(frontier.clone());
@@ -365,7 +371,9 @@ impl Node {
         if !group.is_leading() {
             return Millis(0);
         }
-        let is_behind = |peer: &Peer| peer.held.as_ref().is_none_or(|held| !held.dominates_epochs(&self.log.held));
+        let is_behind = |peer: &Peer| {
+            peer.needs_copy || peer.held.as_ref().is_none_or(|held| !held.dominates_epochs(&self.log.held))
+        };
         let is_active = !self.conns.is_empty()
             || self.log.is_gathering()
             || self.waiters.is_waiting()
