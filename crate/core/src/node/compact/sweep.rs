@@ -41,7 +41,8 @@ impl Node {
                 // What does not fit now, the next sweep finds.
                 sweep.is_more |= !self.want_squash(DocName::parse(name)?);
             }
-            sweep.is_more |= plan.runs.iter().any(|run| sweep.now.since(run.at) < history);
+            // One from a clock that is ahead of this one is looked at when something else is.
+            sweep.is_more |= plan.runs.iter().any(|run| run.at <= sweep.now && sweep.now.since(run.at) < history);
         }
         if let Some(last) = rows.last() {
             sweep.from = [last.key.as_slice(), &[0]].concat();
