@@ -201,6 +201,9 @@ impl Node {
             self.compactor.is_copying = true;
             let error = Error::new(Code::Busy, "this member was away for long, and is getting a copy; try another");
             self.close_all(&error);
+            for query in self.waiters.take_queries() {
+                self.outputs.push_back(Output::Answer { query, result: Err(error.clone()) });
+            }
         }
         ops.extend(copy.rows.into_iter().map(|(table, key, value)| StoreOp::Put { table, key, value }));
         if copy.is_last {

@@ -116,6 +116,13 @@ impl Node {
 
     /// The record names this member as the candidate.
     pub(super) fn begin_candidacy(&mut self, record: &Record) {
+        if self.compactor.is_copying {
+            // It asked for that before its copy began. Others miss a leader, and go on from there.
+            let error = Error::new(Code::Busy, "this member is getting a copy, and cannot lead before that is whole");
+            self.promotion_failed(error);
+            let timeout = self.g_ref().settings().timeout;
+            return self.miss_leader_in(timeout);
+        }
         let is_forced = matches!(record.state, State::Electing { is_forced: true, .. });
         // A promotion goes on with the candidacy that it has asked for.
         let promoting = self.g().lease.promoting.take_if(|_| is_forced);
