@@ -81,15 +81,15 @@ test("a client that is cut off in the middle of a snapshot goes on in the middle
 test("compaction that a restart interrupts goes on by itself, without a client", async (t) => {
   const all = owner(t);
   // What is to be done is gathered by a node that compacts seldom, and done by one that compacts soon.
-  const seldom = { HEADWATER_FOLD_ROWS: "4096", HEADWATER_FOLD_BYTES: String(8 * MIB) };
+  const seldom = { HEADWATER_FOLD_ROWS: "4096", HEADWATER_FOLD_BYTES: String(MIB / 2) };
   const worker = await Worker.start(all, { env: seldom });
   const db = await client(all, DATABASE, worker.url);
   const doc = await db.doc("notes");
-  await type(doc, editingTrace().edits.slice(0, 12_000));
+  await type(doc, editingTrace().edits.slice(0, 6_000));
   const content = doc.toJSON();
   await db.close();
   const before = await worker.status(DATABASE);
-  assert.equal(before.compacted.unfoldedEntries, 12_000);
+  assert.equal(before.compacted.unfoldedEntries, 6_000);
   await worker.kill();
 
   const eager = worker.withEnvironment({ ...EAGER, HEADWATER_FOLD_BYTES: "4096" });

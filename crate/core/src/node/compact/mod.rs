@@ -113,6 +113,8 @@ pub(super) struct Compactor {
     /// Documents that have much to squash.
     wanted: Vec<DocName>,
     sweep_due: Option<Millis>,
+    /// A sweep that a fold has interrupted.
+    paused: Option<Sweep>,
     attempts: Vec<squash::Attempt>,
     folds: u64,
     squashes: u64,
@@ -182,7 +184,8 @@ impl Node {
         if is_waiting || !matches!(self.phase, Phase::Serving) {
             return None;
         }
-        let at_once = !matches!(compactor.work, Work::Nothing) || !compactor.wanted.is_empty() || self.wants_fold();
+        let is_begun = !matches!(compactor.work, Work::Nothing) || compactor.paused.is_some();
+        let at_once = is_begun || !compactor.wanted.is_empty() || self.wants_fold();
         let due = compactor.due.unwrap_or_default();
         if at_once { Some(due) } else { compactor.sweep_due.map(|sweep_due| sweep_due.max(due)) }
     }
@@ -200,6 +203,11 @@ impl Node {
                 None => self.begin_sweep(now),
             },
             Work::Squashing(squash) => self.squash_step(squash),
+            // A sweep may be long, and the log must not wait for it.
+            Work::Sweeping(sweep) if self.wants_fold() => {
+                self.compactor.paused = Some(sweep);
+                self.begin_fold(now);
+            }
             Work::Sweeping(sweep) => self.sweep_step(sweep),
             work @ Work::Folding(_) => self.compactor.work = work,
         }

@@ -22,6 +22,9 @@ pub(super) struct Sweep {
 
 impl Node {
     pub(super) fn begin_sweep(&mut self, now: Millis) {
+        if let Some(sweep) = self.compactor.paused.take() {
+            return self.sweep_step(sweep);
+        }
         self.compactor.sweep_due = None;
         self.sweep_step(Sweep { now, from: Vec::new(), is_more: false });
     }
