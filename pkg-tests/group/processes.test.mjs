@@ -94,7 +94,8 @@ test("everything explains itself", async () => {
   const { code, stdout } = await run([]);
   assert.equal(code, 0);
   const commands = [...stdout.matchAll(/^ {2}([a-z]+) {2}/gm)].map(([, name]) => name);
-  assert.deepEqual(commands, ["serve", "status", "lag", "top", "switchover", "promote", "topology", "drill"]);
+  const operating = ["serve", "status", "lag", "top", "switchover", "promote", "topology", "drill"];
+  assert.deepEqual(commands, [...operating, "export", "import", "history", "restore"]);
   for (const command of commands) {
     const help = await run([command, "--help"]);
     assert.match(help.stdout, new RegExp(`Usage: headwater ${command}`));

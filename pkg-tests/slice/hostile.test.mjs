@@ -54,7 +54,7 @@ const KINDS = [
   },
   {
     name: "unknown type",
-    send: (random) => [Uint8Array.from([random.between(8, 255), ...random.bytes(random.below(30))])],
+    send: (random) => [Uint8Array.from([random.between(11, 255), ...random.bytes(random.below(30))])],
     codes: [MALFORMED],
   },
   {
